@@ -1,0 +1,103 @@
+# Everything a person or CI does here. It needs make and a Python of 3.11 or newer, and makes .venv itself.
+
+.POSIX:
+.SUFFIXES:
+.PHONY: help up test test-long oracles check cover format bench lock clean
+
+PYTHON = python3
+VENV = .venv
+ORACLES = .venv-oracles
+JOBS = logical
+ARGS =
+
+BIN = $(VENV)/bin
+PIP = -m pip install --quiet --disable-pip-version-check --no-input
+PYTEST = $(BIN)/python -m pytest -n $(JOBS)
+
+help:
+	@echo 'make up         start the service: its address, a key, and a story'
+	@echo 'make test       the tests, without the long ones and the oracles'
+	@echo 'make test-long  all of them but the oracles, at full counts'
+	@echo 'make oracles    recompute our books with hledger and beancount (ALLOW_MISSING=1: those there are)'
+	@echo 'make check      lint, format, types, import contracts'
+	@echo 'make cover      branch coverage of the pure rooms, which must be whole'
+	@echo 'make bench      the figures, side by side with pgbench'
+	@echo 'make format     let ruff mend what it can'
+	@echo 'make lock       compile requirements/ from pyproject.toml (UPGRADE=1: the newest versions)'
+	@echo 'make clean      remove environments, caches and build output, never data'
+	@echo 'ARGS=...        more arguments for the command'
+
+up: $(VENV)/.runtime
+	$(BIN)/catena up $(ARGS)
+
+test: $(VENV)/.dev
+	$(PYTEST) -m 'not oracle and not long' $(ARGS)
+
+test-long: $(VENV)/.dev
+	CATENA_LONG=1 $(PYTEST) -m 'not oracle' $(ARGS)
+
+oracles: $(VENV)/.dev $(ORACLES)/.installed
+	ALLOW_MISSING='$(ALLOW_MISSING)' PATH="$$PATH:$$PWD/$(ORACLES)/bin" $(PYTEST) -m oracle $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+cover: $(VENV)/.dev
+	$(PYTEST) -m 'not oracle and not long' --cov=catena.money --cov=catena.ledger --cov-branch \
+		--cov-report=term-missing:skip-covered --cov-fail-under=100 tests/money tests/ledger $(ARGS)
+
+bench: $(VENV)/.dev
+	$(BIN)/catena bench $(ARGS)
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# --- environments: the stamps say which requirements are installed -----------------------------
+
+$(BIN)/python:
+	sh .ci/venv '$(PYTHON)' $(VENV)
+
+$(ORACLES)/bin/python:
+	sh .ci/venv '$(PYTHON)' $(ORACLES)
+
+$(VENV)/.build: requirements/build.txt $(BIN)/python
+	$(BIN)/python $(PIP) --require-hashes -r requirements/build.txt
+	@touch $@
+
+$(VENV)/.package: pyproject.toml $(VENV)/.build
+	$(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.runtime: requirements/runtime.txt $(VENV)/.package
+	$(BIN)/python $(PIP) --require-hashes -r requirements/runtime.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.package
+	$(BIN)/python $(PIP) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(ORACLES)/.installed: requirements/oracles.txt $(ORACLES)/bin/python
+	$(ORACLES)/bin/python $(PIP) --require-hashes -r requirements/oracles.txt
+	@touch $@
+
+# --- the rest ----------------------------------------------------------------------------------
+
+COMPILE = $(BIN)/uv --quiet pip compile $${UPGRADE:+--upgrade} --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header
+
+lock: $(VENV)/.build
+	test -x $(BIN)/uv || $(BIN)/python $(PIP) uv
+	$(COMPILE) pyproject.toml --output-file requirements/runtime.txt
+	$(COMPILE) --group build --output-file requirements/build.txt
+	$(COMPILE) pyproject.toml --group dev --constraint requirements/runtime.txt \
+		--constraint requirements/build.txt --output-file requirements/dev.txt
+	$(COMPILE) --group oracles --output-file requirements/oracles.txt
+
+clean:
+	rm -rf $(VENV) $(ORACLES) build dist .coverage .coverage.* htmlcov .hypothesis \
+		.import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
