@@ -1,0 +1,9 @@
+"""An embedded PostgreSQL: created, started, shared and stopped, without an installation.
+
+Invariant: nothing outside the data directory is written, and no permission outside it changes.
+It never speaks SQL to a running server; that is the pool's work.
+"""
+
+from catena.db.embedded.server import EmbeddedPostgres, start_embedded
+
+__all__ = ["EmbeddedPostgres", "start_embedded"]
