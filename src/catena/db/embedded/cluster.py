@@ -7,7 +7,7 @@ It never touches a cluster that exists.
 from __future__ import annotations
 
 import os
-import secrets
+import secrets  # noqa: TID251 - a password is a secret and no id
 import shutil
 import subprocess
 from pathlib import Path

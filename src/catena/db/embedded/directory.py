@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from time import sleep
+from time import sleep  # noqa: TID251 - PostgreSQL tells that it is ready in a file only
 
 __all__ = ["DataDirectory", "ReportProgress", "holding", "opening_lock", "try_lock", "waiting"]
 
@@ -84,14 +84,14 @@ def try_lock(lock: int, *, shared: bool = False) -> bool:
 
 
 @contextmanager
-def holding(path: Path, report: ReportProgress, message: str) -> Iterator[None]:
-    """Hold a lock alone; wait for it as long as it takes, and say so."""
+def holding(path: Path, report: ReportProgress | None = None) -> Iterator[None]:
+    """Hold a lock alone; wait for it as long as it takes, and report that we do."""
     with opening_lock(path) as lock:
         for seconds in waiting():
             if try_lock(lock):
                 break
-            if seconds:
-                report(f"{message} ({seconds} s)")
+            if seconds and report is not None:
+                report(f"Another process starts or stops this PostgreSQL ({seconds} s)")
         yield
 
 

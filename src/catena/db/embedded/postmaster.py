@@ -45,6 +45,8 @@ _LOOPBACK = "127.0.0.1"
 _SOCKET_PORT = 5432
 # The kernel's limit for a Unix socket's path: 108 on Linux, 104 on macOS, with the closing zero.
 _SOCKET_PATH_BYTES_MAX = 103
+# The last line of `postmaster.pid` comes when the server listens, and may still recover.
+_LINES_OF_A_SERVER = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def launch(
     settings: Mapping[str, str],
     server_lock: int,
 ) -> None:
-    """Start the server and return at once; it inherits `server_lock` and keeps it while it lives."""
+    """Start the server and return at once; it holds `server_lock`, inherited, while it lives."""
     quoted_host = '"' + address.host.replace('"', '""') + '"'
     listen = {
         "listen_addresses": "" if address.is_socket else address.host,
@@ -145,7 +147,7 @@ def read_postmaster(cluster: Path) -> Postmaster | None:
         lines = (cluster / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
         return None
-    if len(lines) < 8:
+    if len(lines) < _LINES_OF_A_SERVER:
         return None
     address = Address(lines[4] or lines[5], int(lines[3]))
     return Postmaster(int(lines[0]), address, lines[7].strip() == "ready")

@@ -127,7 +127,7 @@ class EmbeddedPostgres:
         Returns whether it is stopped. A second call does nothing.
         """
         place = DataDirectory(self.data_dir)
-        with telling_plainly(place.root), holding(place.turn_lock, _say_nothing, ""):
+        with telling_plainly(place.root), holding(place.turn_lock):
             self._use.close()
             if not _is_unused(place):
                 return False
@@ -138,7 +138,7 @@ class EmbeddedPostgres:
     def stop_immediately(self) -> None:
         """Stop the server for all its users without a checkpoint; the next start recovers."""
         place = DataDirectory(self.data_dir)
-        with telling_plainly(place.root), holding(place.turn_lock, _say_nothing, ""):
+        with telling_plainly(place.root), holding(place.turn_lock):
             self._use.close()
             signal_server(place, _STOP_IMMEDIATELY)
             wait_until_gone(place)
@@ -177,7 +177,7 @@ def start_embedded(
     tell = report or _say_nothing
     with telling_plainly(place.root):
         place.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with holding(place.turn_lock, tell, "Another process starts or stops this PostgreSQL"):
+        with holding(place.turn_lock, tell):
             use = _become_user(place)
             try:
                 joined = wait_until_ready(place, tell)
