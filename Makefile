@@ -47,7 +47,7 @@ check: $(VENV)/.dev
 
 cover: $(VENV)/.dev
 	$(PYTEST) -m 'not oracle and not long' --cov=catena.money --cov=catena.ledger --cov-branch \
-		--cov-report=term-missing:skip-covered --cov-fail-under=100 tests/money tests/ledger $(ARGS)
+		--cov-report=term-missing:skip-covered --cov-fail-under=100 tests/test_money.py tests/ledger $(ARGS)
 
 bench: $(VENV)/.dev
 	$(BIN)/catena bench $(ARGS)

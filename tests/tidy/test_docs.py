@@ -1,0 +1,73 @@
+"""The pages that are drawn from the code say what the code says."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from catena import errors, settings
+from catena.ledger.refusals import RefusalCode
+from tests.tidy import rules
+
+DOCS = rules.REPO / "docs"
+PAGES = sorted([*rules.REPO.glob("*.md"), *DOCS.rglob("*.md")])
+DECISIONS = sorted(path for path in (DOCS / "decisions").glob("*.md") if path.stem != "README")
+
+
+def list_errors(root: type[errors.CatenaError]) -> list[type[errors.CatenaError]]:
+    """The root and everything below it, as far as it is declared in catena.errors."""
+    below = [leaf for child in root.__subclasses__() for leaf in list_errors(child)]
+    return [error for error in [root, *below] if error.__module__ == "catena.errors"]
+
+
+def test_every_setting_is_documented() -> None:
+    """Each field of Settings says what it limits, and the committed page is drawn from them."""
+    fields = dataclasses.fields(settings.Settings)
+    page = (DOCS / "reference" / "limits.md").read_text(encoding="utf-8")
+    assert [field.name for field in fields if not field.metadata.get("doc")] == []
+    assert [field.name for field in fields if f"`{field.name}`" not in page] == []
+    assert page == settings.render_reference()
+
+
+def test_settings_cannot_change() -> None:
+    """Settings are read once: the dataclass is frozen."""
+    first = dataclasses.fields(settings.Settings)[0].name
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(settings.Settings(), first, None)
+
+
+def test_every_error_is_documented() -> None:
+    """Each error and each refusal has a row with its code, and the committed page is theirs."""
+    page = (DOCS / "reference" / "errors.md").read_text(encoding="utf-8")
+    codes = [error.code for error in list_errors(errors.CatenaError)]
+    codes += [refusal.code for refusal in RefusalCode]
+    assert [code for code in codes if not re.search(rf"(?m)^\|.*`{code}`", page)] == []
+    assert page == errors.render_reference()
+
+
+def test_every_error_has_a_code_of_its_own() -> None:
+    """No two errors share a code, and no two refusals do."""
+    codes = [error.code for error in list_errors(errors.CatenaError)]
+    refusals = [refusal.code for refusal in RefusalCode]
+    assert sorted(set(codes)) == sorted(codes)
+    assert sorted(set(refusals)) == sorted(refusals)
+
+
+def test_decisions_are_numbered() -> None:
+    """Decisions are numbered from 1 without a gap."""
+    numbers = [int(path.name.partition("-")[0]) for path in DECISIONS]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert numbers != []
+
+
+@pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.stem)
+def test_decision_is_whole(path: Path) -> None:
+    """A decision has its status, what was decided, why, and what enforces it."""
+    assert list(rules.find_bad_decision(path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(rules.REPO).as_posix())
+def test_links_lead_somewhere(path: Path) -> None:
+    """A relative link in a page leads to a file of the repository."""
+    assert list(rules.find_broken_links(path)) == []
