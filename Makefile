@@ -2,7 +2,7 @@
 
 .POSIX:
 .SUFFIXES:
-.PHONY: help up test test-long oracles check cover format bench lock clean
+.PHONY: help up test test-long oracles check cover format docs bench lock clean
 
 PYTHON = python3
 VENV = .venv
@@ -23,6 +23,7 @@ help:
 	@echo 'make cover      branch coverage of the pure rooms, which must be whole'
 	@echo 'make bench      the figures, side by side with pgbench'
 	@echo 'make format     let ruff mend what it can'
+	@echo 'make docs       draw the reference pages from the code'
 	@echo 'make lock       compile requirements/ from pyproject.toml (UPGRADE=1: the newest versions)'
 	@echo 'make clean      remove environments, caches and build output, never data'
 	@echo 'ARGS=...        more arguments for the command'
@@ -55,6 +56,13 @@ bench: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: $(VENV)/.dev
+	@mkdir -p docs/reference
+	$(BIN)/python -c 'from catena.settings import render_reference as page; print(page(), end="")' \
+		>docs/reference/limits.md
+	$(BIN)/python -c 'from catena.errors import render_reference as page; print(page(), end="")' \
+		>docs/reference/errors.md
 
 # --- environments: the stamps say which requirements are installed -----------------------------
 
