@@ -24,15 +24,25 @@ from catena.db.embedded.cluster import OWNER, SERVICE
 from catena.db.embedded.directory import holding
 from catena.db.migrate import migrate
 
-__all__ = ["Database", "database", "migrated_template", "postgres_server"]
+__all__ = [
+    "QUICK_AND_FORGETFUL",
+    "Database",
+    "database",
+    "find_quickest_disk",
+    "migrated_template",
+    "postgres_server",
+]
 
 # Nothing here has to survive a power cut, and each test is quicker without the disk.
 QUICK_AND_FORGETFUL = {
     "fsync": "off",
     "full_page_writes": "off",
     "shared_buffers": "64MB",
+    "max_wal_size": "256MB",
     "max_connections": "200",
 }
+MEMORY_DISK = Path("/dev/shm")  # noqa: S108 - the directory made in it is checked to be ours
+MEMORY_DISK_BYTES_MIN = 2 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +80,7 @@ def database(postgres_server: EmbeddedPostgres, migrated_template: str) -> Itera
     """A database with the current schema and no rows, dropped after the test."""
     name = f"test_{uuid4().hex}"
     admin = postgres_server.admin_dsn
-    # Copying files is three times as fast here as PostgreSQL's default of copying through the log.
+    # Without fsync, copying files is quicker than PostgreSQL's default of copying through its log.
     copy = f"CREATE DATABASE {name} TEMPLATE {migrated_template} OWNER {OWNER} STRATEGY file_copy"
     asyncio.run(_execute(admin, copy))
     yield Database(name, postgres_server.dsn(OWNER, name), postgres_server.dsn(SERVICE, name))
@@ -80,12 +90,19 @@ def database(postgres_server: EmbeddedPostgres, migrated_template: str) -> Itera
 def _make_shared_directory(checkout: Path) -> Path:
     """A place that all runs of this user in this checkout find again, short enough for a socket."""
     mark = hashlib.sha256(os.fsencode(checkout)).hexdigest()[:8]
-    directory = Path(tempfile.gettempdir(), f"catena-tests-{os.geteuid()}-{mark}")
+    directory = find_quickest_disk() / f"catena-tests-{os.geteuid()}-{mark}"
     directory.mkdir(mode=0o700, exist_ok=True)
     # In a directory open to all, somebody else may have taken the name before us.
     if directory.is_symlink() or directory.stat().st_uid != os.geteuid():
         pytest.exit(f"{directory} belongs to another user; set TMPDIR to a directory of your own.")
     return directory
+
+
+def find_quickest_disk() -> Path:
+    """Memory where there is enough: copying a database's 400 files there is ten times as fast."""
+    if MEMORY_DISK.is_dir() and shutil.disk_usage(MEMORY_DISK).free >= MEMORY_DISK_BYTES_MIN:
+        return MEMORY_DISK
+    return Path(tempfile.gettempdir())
 
 
 async def _make_template(server: EmbeddedPostgres, template: str) -> None:
