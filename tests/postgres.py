@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,12 +22,15 @@ import pytest
 
 from catena.db.embedded import EmbeddedPostgres, start_embedded
 from catena.db.embedded.cluster import OWNER, SERVICE
-from catena.db.embedded.directory import holding
+from catena.db.embedded.directory import DataDirectory, holding
+from catena.db.embedded.postmaster import signal_server, wait_until_gone
 from catena.db.migrate import migrate
 
 __all__ = [
     "QUICK_AND_FORGETFUL",
     "Database",
+    "ask",
+    "data_dir",
     "database",
     "find_quickest_disk",
     "migrated_template",
@@ -85,6 +89,34 @@ def database(postgres_server: EmbeddedPostgres, migrated_template: str) -> Itera
     asyncio.run(_execute(admin, copy))
     yield Database(name, postgres_server.dsn(OWNER, name), postgres_server.dsn(SERVICE, name))
     asyncio.run(_execute(admin, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """A place for a server of the test's own; whatever runs there at the end is stopped."""
+    # pytest's own tmp_path is too long for a Unix socket.
+    root = Path(tempfile.mkdtemp(prefix="catena-", dir=find_quickest_disk()))
+    place = DataDirectory(root / "data")
+    yield place.root
+    if place.root.exists():
+        signal_server(place, signal.SIGINT)
+        wait_until_gone(place)
+    shutil.rmtree(root)
+
+
+def ask(dsn: str, *statements: str) -> object:
+    """Run the statements; the first value of the last one's answer."""
+
+    async def run() -> object:
+        connection = await asyncpg.connect(dsn)
+        try:
+            for statement in statements[:-1]:
+                await connection.execute(statement)
+            return await connection.fetchval(statements[-1])
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
 
 
 def _make_shared_directory(checkout: Path) -> Path:

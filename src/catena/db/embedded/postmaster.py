@@ -91,7 +91,8 @@ def choose_address(cluster: Path, port: int | None) -> Address:
     if port is not None:
         return Address(_LOOPBACK, port)
     inside = Address(str(cluster), _SOCKET_PORT)
-    if len(os.fsencode(inside.socket_path)) <= _SOCKET_PATH_BYTES_MAX:
+    # A comma separates hosts in a connection URL.
+    if len(os.fsencode(inside.socket_path)) <= _SOCKET_PATH_BYTES_MAX and "," not in inside.host:
         return inside
     with socket.socket() as free:
         free.bind((_LOOPBACK, 0))
@@ -154,14 +155,15 @@ def read_postmaster(cluster: Path) -> Postmaster | None:
 
 
 def forget_dead_server(cluster: Path) -> None:
-    """Remove a `postmaster.pid` that nobody answers for; call it only while no server lives.
+    """Remove the lock files of a server that nobody answers for; only while none lives.
 
-    PostgreSQL itself would refuse to start if the dead server's process id is in use again, which
-    is the rule in a container. Where somebody does answer, PostgreSQL decides and tells.
+    PostgreSQL itself would refuse to start when the process id in them is in use again (the rule
+    in a container) or a zombie's. Where somebody does answer, PostgreSQL decides, and tells.
     """
     postmaster = read_postmaster(cluster)
     if postmaster is None or not postmaster.address.answers():
-        (cluster / "postmaster.pid").unlink(missing_ok=True)
+        for stale in (cluster / "postmaster.pid", *cluster.glob(".s.PGSQL.*")):
+            stale.unlink(missing_ok=True)
 
 
 def wait_until_ready(place: DataDirectory, report: ReportProgress) -> bool:

@@ -64,7 +64,7 @@ SETTINGS: Mapping[str, str] = {
     "checkpoint_timeout": "15min",
     "jit": "off",
     # A transaction that a dead client left open would keep its locks and hold up vacuum.
-    "idle_in_transaction_session_timeout": "60s",
+    "idle_in_transaction_session_timeout": "1min",
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %q%u@%d ",
