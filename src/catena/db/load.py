@@ -1,0 +1,251 @@
+"""What the journal reads to decide: accounts, entries, what corrects them, references, keys.
+
+Invariant: with `lock`, accounts are locked in the order of their ids and stay so to the commit.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from catena.db.rows import line_from_row
+from catena.ids import ACCOUNT, ENTRY, position_of
+from catena.ledger.accounts import Account, AccountStatus, AccountType
+from catena.ledger.corrections import Correction
+from catena.ledger.entries import Entry, EntryType
+from catena.ledger.terms import Profile
+
+if TYPE_CHECKING:
+    from catena.db.pool import Connection
+
+__all__ = [
+    "ReferenceRow",
+    "StoredKey",
+    "load_accounts",
+    "load_corrections",
+    "load_entries",
+    "load_events",
+    "load_keys",
+    "load_profiles",
+    "load_references",
+    "read_now",
+]
+
+_ACCOUNTS: Final = """
+SELECT b.account_id, a.type, a.currency, a.role, b.floor, b.ceiling, b.status, b.debits, b.credits,
+       b.reserved, b.line_count, b.version
+  FROM balances b JOIN accounts a ON a.ledger_id = $1 AND a.account_id = b.account_id
+ WHERE b.ledger_id = $1 AND b.account_id = ANY($2::uuid[])
+ ORDER BY b.account_id"""
+
+
+async def load_accounts(
+    connection: Connection, ledger: int, ids: Iterable[str], *, lock: bool
+) -> dict[str, Account]:
+    """The accounts that exist among `ids`, as decisions read them."""
+    statement = _ACCOUNTS + (" FOR NO KEY UPDATE OF b" if lock else "")
+    rows = await connection.fetch(statement, ledger, sorted(id[5:] for id in ids))
+    accounts = (
+        Account(
+            ACCOUNT + row["account_id"].hex,
+            AccountType(row["type"]),
+            row["currency"],
+            role=row["role"],
+            floor=row["floor"],
+            ceiling=row["ceiling"],
+            status=AccountStatus(row["status"]),
+            debits=row["debits"],
+            credits=row["credits"],
+            reserved=row["reserved"],
+            line_count=row["line_count"],
+            version=row["version"],
+        )
+        for row in rows
+    )
+    return {account.id: account for account in accounts}
+
+
+async def read_now(connection: Connection) -> dt.datetime:
+    """The database's clock, now."""
+    now: dt.datetime = await connection.fetchval("SELECT clock_timestamp()")
+    return now
+
+
+_PROFILES: Final = """
+SELECT a.account_id, a.type, a.currency, a.role, a.user_id, a.name, a.metadata::text AS metadata,
+       b.status, b.floor, b.ceiling, a.revision, a.created_at
+  FROM accounts a JOIN balances b ON b.ledger_id = $1 AND b.account_id = a.account_id
+ WHERE a.ledger_id = $1 AND a.account_id = ANY($2::uuid[])"""
+
+
+async def load_profiles(
+    connection: Connection, ledger: int, ids: Iterable[str]
+) -> dict[str, Profile]:
+    """The accounts that exist among `ids`, as people see them."""
+    rows = await connection.fetch(_PROFILES, ledger, [id[5:] for id in ids])
+    profiles = (
+        Profile(
+            ACCOUNT + row["account_id"].hex,
+            AccountType(row["type"]),
+            row["currency"],
+            row["role"],
+            row["user_id"],
+            row["name"],
+            row["metadata"],
+            AccountStatus(row["status"]),
+            row["floor"],
+            row["ceiling"],
+            row["revision"],
+            row["created_at"],
+        )
+        for row in rows
+    )
+    return {profile.id: profile for profile in profiles}
+
+
+_ENTRIES: Final = """
+SELECT e.position, e.entry_id, e.type, e.effective_at, e.recorded_at, e.description, e.reference,
+       e.metadata::text AS metadata, e.details::text AS details,
+       c.entry_id AS corrects, r.entry_id AS reversed_by
+  FROM entries e
+  LEFT JOIN entries c ON c.ledger_id = $1 AND c.position = e.corrects
+  LEFT JOIN corrections k ON k.ledger_id = $1 AND k.position = e.position
+  LEFT JOIN entries r ON r.ledger_id = $1 AND r.position = k.reversal
+ WHERE e.ledger_id = $1 AND e.position = ANY($2::bigint[])"""
+_LINES: Final = """
+SELECT position, account_id, is_debit, amount, currency
+  FROM lines WHERE ledger_id = $1 AND position = ANY($2::bigint[])
+ ORDER BY position, ordinal"""
+
+
+async def load_entries(
+    connection: Connection, ledger: int, positions: Sequence[int]
+) -> dict[int, Entry]:
+    """The entries that stand at these positions, with their lines, by position."""
+    if not positions:
+        return {}
+    rows = await connection.fetch(_ENTRIES, ledger, positions)
+    lines: dict[int, list[Any]] = {row["position"]: [] for row in rows}
+    for row in await connection.fetch(_LINES, ledger, positions):
+        lines[row["position"]].append(line_from_row(row))
+    return {
+        row["position"]: Entry(
+            ENTRY + row["entry_id"].hex,
+            row["position"],
+            EntryType(row["type"]),
+            lines[row["position"]],
+            row["effective_at"],
+            row["recorded_at"],
+            row["description"],
+            row["reference"],
+            row["metadata"],
+            row["details"],
+            ENTRY + row["corrects"].hex if row["corrects"] else None,
+            ENTRY + row["reversed_by"].hex if row["reversed_by"] else None,
+        )
+        for row in rows
+    }
+
+
+_CORRECTED: Final = """
+WITH RECURSIVE chain (position, depth) AS (
+    SELECT p, 0 FROM unnest($2::bigint[]) AS p
+    UNION
+    SELECT e.corrects, chain.depth + 1
+      FROM chain JOIN entries e ON e.ledger_id = $1 AND e.position = chain.position
+     WHERE e.corrects IS NOT NULL AND chain.depth < $3
+)
+SELECT DISTINCT position FROM chain"""
+_CORRECTIONS: Final = """
+SELECT k.position, r.entry_id AS reversal, k.refunded, k.version
+  FROM corrections k LEFT JOIN entries r ON r.ledger_id = $1 AND r.position = k.reversal
+ WHERE k.ledger_id = $1 AND k.position = ANY($2::bigint[])"""
+
+
+async def load_corrections(
+    connection: Connection, ledger: int, ids: Iterable[str], depth: int
+) -> tuple[dict[str, Entry], dict[str, Correction]]:
+    """The entries with what they correct, `depth` times over, and what undoes each of them."""
+    wanted = [position_of(id) for id in ids]
+    rows = await connection.fetch(_CORRECTED, ledger, wanted, depth)
+    by_position = await load_entries(connection, ledger, [row["position"] for row in rows])
+    entries = {entry.id: entry for entry in by_position.values()}
+    corrections = {id: Correction(id) for id in entries}
+    for row in await connection.fetch(_CORRECTIONS, ledger, list(by_position)):
+        id = by_position[row["position"]].id
+        reversal = ENTRY + row["reversal"].hex if row["reversal"] else None
+        corrections[id] = Correction(id, reversal, row["refunded"], row["version"])
+    return entries, corrections
+
+
+class ReferenceRow(NamedTuple):
+    """An entry that bears a reference, with the fingerprint of what was sent under it."""
+
+    position: int
+    content: str
+
+
+async def load_references(
+    connection: Connection, ledger: int, wanted: Iterable[tuple[EntryType, str]]
+) -> dict[tuple[str, str], ReferenceRow]:
+    """The references that are taken, by type and reference."""
+    pairs = list(wanted)
+    if not pairs:
+        return {}
+    rows = await connection.fetch(
+        """
+        SELECT e.type, e.reference, e.position, e.content
+          FROM unnest($2::text[], $3::text[]) AS u (type, reference)
+          JOIN entries e ON e.ledger_id = $1 AND e.type = u.type AND e.reference = u.reference
+         WHERE e.reference IS NOT NULL""",
+        ledger,
+        [type for type, _ in pairs],
+        [reference for _, reference in pairs],
+    )
+    return {
+        (row["type"], row["reference"]): ReferenceRow(row["position"], row["content"].hex)
+        for row in rows
+    }
+
+
+class StoredKey(NamedTuple):
+    """What an idempotency key was used for. `exceptions`: JSON text."""
+
+    payload: str
+    first: int | None
+    exceptions: str | None
+
+
+async def load_keys(
+    connection: Connection, ledger: int, keys: Sequence[str]
+) -> dict[str, StoredKey]:
+    """Those of the keys that are taken."""
+    rows = await connection.fetch(
+        "SELECT key, payload, first, exceptions::text AS exceptions FROM idempotency"
+        " WHERE ledger_id = $1 AND key = ANY($2::uuid[])",
+        ledger,
+        keys,
+    )
+    return {
+        row["key"].hex: StoredKey(row["payload"].hex, row["first"], row["exceptions"])
+        for row in rows
+    }
+
+
+async def load_events(
+    connection: Connection, ledger: int, positions: Sequence[int]
+) -> dict[int, tuple[str, str, dt.datetime, str]]:
+    """The events at these positions: type, subject (hex), recorded_at and data (JSON text)."""
+    if not positions:
+        return {}
+    rows = await connection.fetch(
+        "SELECT position, type, subject, recorded_at, data::text AS data FROM events"
+        " WHERE ledger_id = $1 AND position = ANY($2::bigint[])",
+        ledger,
+        positions,
+    )
+    return {
+        row["position"]: (row["type"], row["subject"].hex, row["recorded_at"], row["data"])
+        for row in rows
+    }

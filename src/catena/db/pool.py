@@ -1,0 +1,61 @@
+"""Connections: one pool a process, in the role that can only read and call the journal.
+
+Invariant: a connection taken from the pool holds no transaction and no session state of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from catena.settings import Settings
+
+__all__ = ["Connection", "Pool", "is_lost", "open_pool"]
+
+if TYPE_CHECKING:
+    Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    Pool = asyncpg.Pool[asyncpg.Record]
+else:
+    Connection = asyncpg.pool.PoolConnectionProxy
+    Pool = asyncpg.Pool
+
+_LOST_STATES: Final = ("08", "57P", "53", "25006", "58")
+"""SQLSTATE prefixes that say the server is away, full or read-only, not that a statement is bad."""
+
+
+async def open_pool(settings: Settings, dsn: str) -> Pool:
+    """A pool of at most `database_connections`, in the role `catena_service`.
+
+    Raises asyncpg's errors when the server cannot be reached.
+    """
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=1,
+        max_size=settings.database_connections,
+        timeout=settings.database_connect_seconds,
+        command_timeout=settings.database_command_seconds,
+        max_inactive_connection_lifetime=0,
+        reset=_keep_as_is,
+        server_settings={
+            "role": "catena_service",
+            "search_path": "catena",
+            "application_name": "catena",
+            "jit": "off",
+            "statement_timeout": f"{int(settings.database_command_seconds * 1000)}",
+            "lock_timeout": f"{int(settings.database_lock_seconds * 1000)}",
+            "idle_in_transaction_session_timeout": f"{int(settings.database_lock_seconds * 1000)}",
+        },
+    )
+
+
+async def _keep_as_is(connection: object) -> None:
+    """Nothing to reset: no statement here changes a session, and the round trip would cost."""
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the error means that the server is away or cannot write, so trying again may help."""
+    if isinstance(error, asyncpg.PostgresError):
+        return str(error.sqlstate or "").startswith(_LOST_STATES)
+    return isinstance(error, (OSError, asyncpg.InterfaceError, TimeoutError))

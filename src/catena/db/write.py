@@ -1,0 +1,196 @@
+"""What one commit writes, as columns, and the one statement that writes it.
+
+Invariant: `journal_write` (migrations/0002) is the only road on which money is written.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import asyncpg
+
+from catena.ids import Numbering
+from catena.ledger.accounts import Account, Side
+
+if TYPE_CHECKING:
+    from catena.db.pool import Connection
+    from catena.ledger.entries import Draft, Line
+
+__all__ = ["KeyTaken", "KeyRow", "Mark", "Stale", "WriteSet", "write"]
+
+_STALE: Final = ("CT001", "40001", "40P01", "55P03")
+"""SQLSTATEs after which deciding again, under locks, can succeed."""
+
+_DECIDE_AGAIN: Final = frozenset({"never_in_the_future", "entries_by_reference", "accounts_by_role"})
+"""Constraints that fail when someone else was first, or when the clocks differ."""
+
+
+class Stale(Exception):  # noqa: N818  # an answer of the database, not an error of ours
+    """A row that the decision read has changed: decide again."""
+
+
+class KeyTaken(Exception):  # noqa: N818
+    """An idempotency key of the batch is in use or answered already."""
+
+
+class KeyRow(NamedTuple):
+    """An idempotency key to be claimed. `offset`: of the first position, `exceptions`: JSON."""
+
+    key: str
+    payload: str
+    offset: int | None
+    exceptions: str | None
+
+
+class Mark(NamedTuple):
+    """A point to rewind a write set to."""
+
+    entries: int
+    lines: int
+    count: int
+    rest: dict[str, int]
+
+
+class WriteSet:
+    """The columns of one commit, filled as pieces are decided. Offsets count from 1."""
+
+    __slots__ = ("count", "entries", "keys", "lines", "numbering", "rest")
+
+    def __init__(self) -> None:
+        self.numbering = Numbering()
+        self.count = 0
+        self.entries: list[tuple[Any, ...]] = []
+        self.lines: list[tuple[Any, ...]] = []
+        self.keys: list[KeyRow] = []
+        self.rest: dict[str, list[dict[str, object]]] = {}
+
+    def next_offset(self) -> int:
+        """Take the next number of this commit."""
+        self.count += 1
+        return self.count
+
+    def add_entry(self, draft: Draft, corrects: int | None) -> int:
+        """Append an entry; gives its offset. `corrects` is a position."""
+        offset = self.next_offset()
+        self.entries.append(
+            (
+                offset,
+                draft.type,
+                draft.effective_at,
+                corrects,
+                draft.description,
+                draft.reference,
+                draft.content if draft.reference is not None else None,
+                draft.metadata,
+                draft.details,
+            )
+        )
+        return offset
+
+    def add_line(
+        self,
+        offset: int,
+        ordinal: int,
+        line: Line,
+        account: Account,
+        effective_at: dt.datetime | None,
+    ) -> None:
+        """Append a line of the entry at `offset`, with its account as it stands after it."""
+        self.lines.append(
+            (
+                line.account[5:],
+                account.line_count,
+                offset,
+                line.amount,
+                account.debits,
+                account.credits,
+                ordinal,
+                line.side is Side.DEBIT,
+                line.currency,
+                effective_at,
+            )
+        )
+
+    def add_rest(self, kind: str, row: dict[str, object]) -> None:
+        """Append a row of what is rare: opened, changed, corrections or events."""
+        self.rest.setdefault(kind, []).append(row)
+
+    def mark(self) -> Mark:
+        """Remember this point."""
+        rest = {kind: len(rows) for kind, rows in self.rest.items()}
+        return Mark(len(self.entries), len(self.lines), self.count, rest)
+
+    def rewind(self, mark: Mark) -> None:
+        """Drop what was appended after the mark."""
+        del self.entries[mark.entries :]
+        del self.lines[mark.lines :]
+        self.count = mark.count
+        self.rest = {kind: self.rest[kind][:length] for kind, length in mark.rest.items()}
+
+
+_WRITE: Final = (
+    "SELECT base, at FROM journal_write("
+    + ", ".join(f"${number}" for number in range(1, 34))
+    + ")"
+)
+_ENTRY_COLUMNS: Final = 9
+_LINE_COLUMNS: Final = 10
+
+
+async def write(
+    connection: Connection, ledger: int, work: WriteSet, touched: Iterable[Account]
+) -> tuple[int, dt.datetime]:
+    """Write and, outside a transaction, commit. Gives the position before it and its recorded_at.
+
+    `touched` are the accounts as decided, each with the version that was read (0: opened here);
+    they are locked in the order of their ids. Raises Stale, KeyTaken, or the driver's error.
+    """
+    accounts = sorted(touched, key=lambda account: account.id)
+    numbering = work.numbering
+    keys = work.keys
+    try:
+        row = await connection.fetchrow(
+            _WRITE,
+            ledger,
+            numbering.high,
+            numbering.low - 2**64,  # its top bit is the UUID's variant, so SQL's bigint is negative
+            work.count,
+            [account.id[5:] for account in accounts],
+            [account.version or 1 for account in accounts],
+            [account.debits for account in accounts],
+            [account.credits for account in accounts],
+            [account.line_count for account in accounts],
+            *_transpose(work.entries, _ENTRY_COLUMNS),
+            *_transpose(work.lines, _LINE_COLUMNS),
+            [key.key for key in keys],
+            [key.payload for key in keys],
+            _or_null([key.offset for key in keys]),
+            _or_null([key.exceptions for key in keys]),
+            json.dumps(work.rest) if work.rest else None,
+        )
+    except asyncpg.PostgresError as error:
+        _raise_known(error)
+        raise
+    assert row is not None  # noqa: S101  # a function with OUT parameters gives one row
+    return row["base"], row["at"]
+
+
+def _raise_known(error: asyncpg.PostgresError) -> None:
+    if error.sqlstate == "CT002":
+        raise KeyTaken from error
+    if error.sqlstate in _STALE or getattr(error, "constraint_name", None) in _DECIDE_AGAIN:
+        raise Stale from error
+
+
+def _transpose(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any] | None]:
+    """Rows as columns; a column of nothing but None as NULL, which costs nothing to send."""
+    if not rows:
+        return [[]] * width
+    return [_or_null(list(column)) for column in zip(*rows, strict=True)]
+
+
+def _or_null(column: list[Any]) -> list[Any] | None:
+    return column if any(value is not None for value in column) or not column else None

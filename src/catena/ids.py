@@ -1,0 +1,94 @@
+"""Prefixed, sortable ids: what they look like and how they are made.
+
+An id is a prefix and 32 hex digits of a UUIDv7 (RFC 9562): `acct_0193...`. In Python the
+prefixed string is the id everywhere; only the database room strips the prefix.
+An entry's (and event's) UUID carries its position, so no index is needed to find it by id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Final
+
+from uuid_utils.compat import uuid7
+
+from catena.errors import InvalidId
+
+__all__ = [
+    "ACCOUNT",
+    "ENTRY",
+    "EVENT",
+    "KEY",
+    "LEDGER",
+    "POSITION_MAX",
+    "REQUEST",
+    "IdSource",
+    "Numbering",
+    "derive_id",
+    "new_id",
+    "parse_id",
+    "position_of",
+]
+
+LEDGER: Final = "ldg_"
+ACCOUNT: Final = "acct_"
+ENTRY: Final = "ent_"
+EVENT: Final = "evt_"
+KEY: Final = "key_"
+REQUEST: Final = "req_"
+
+_POSITION_BITS: Final = 46
+POSITION_MAX: Final = (1 << _POSITION_BITS) - 1
+"""The largest position that an id can carry: 70 million million."""
+
+_HEX: Final = frozenset("0123456789abcdef")
+
+IdSource = Callable[[str], str]
+"""Makes a new id with the given prefix."""
+
+
+def new_id(prefix: str) -> str:
+    """A fresh id: the prefix and a random UUIDv7."""
+    return prefix + uuid7().hex
+
+
+def derive_id(prefix: str, *parts: object) -> str:
+    """The id that these parts always have (a UUIDv8 of their hash): for things found by name."""
+    name = "\x1f".join(str(part) for part in parts)
+    digits = hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
+    return f"{prefix}{digits[:12]}8{digits[13:16]}8{digits[17:]}"
+
+
+def parse_id(prefix: str, text: str) -> str:
+    """`text`, if it is an id with this prefix. Raises InvalidId."""
+    if len(text) != len(prefix) + 32 or not text.startswith(prefix):
+        raise InvalidId(f"An id that starts with {prefix} is expected here.")
+    if not _HEX.issuperset(text[len(prefix) :]):
+        raise InvalidId("An id has 32 lower-case hex digits after its prefix.")
+    return text
+
+
+class Numbering:
+    """The UUIDv7 of each position that one commit numbers.
+
+    Layout: 48 bits of milliseconds, version 7, 12 random bits; variant, 16 random bits, and
+    46 bits of position (RFC 9562, 6.2, lets a counter stand there). `high` and `low` are drawn
+    once a commit, `low + position` is an id's second half.
+    """
+
+    __slots__ = ("high", "low")
+
+    def __init__(self) -> None:
+        bits = uuid7().int
+        self.high: str = f"{bits >> 64:016x}"
+        self.low: int = (bits & 0xFFFF_FFFF_FFFF_FFFF) >> _POSITION_BITS << _POSITION_BITS
+
+    def id_at(self, prefix: str, position: int) -> str:
+        """The id of what stands at `position`."""
+        return f"{prefix}{self.high}{self.low + position:016x}"
+
+
+def position_of(identifier: str) -> int:
+    """The position that an entry's or event's id carries."""
+    return int(identifier[-16:], 16) & POSITION_MAX

@@ -1,0 +1,160 @@
+"""From decisions to answers: of a commit just made, and of one that a key was used for before.
+
+Invariant: an answer comes from immutable rows alone, so it is the same every time.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from catena.db.load import ReferenceRow, StoredKey, load_entries, load_events
+from catena.errors import CatenaError, IdempotencyKeyReused
+from catena.ids import ACCOUNT, ENTRY, Numbering
+from catena.journal.decide import Decided, Decision
+from catena.journal.pieces import AccountState, Answer, Piece, Result
+from catena.ledger.accounts import AccountStatus, AccountType
+from catena.ledger.entries import Draft, Entry
+from catena.ledger.refusals import Refusal, RefusalCode
+from catena.ledger.terms import Profile
+
+if TYPE_CHECKING:
+    from catena.db.pool import Connection
+
+__all__ = [
+    "answer_again",
+    "build_result",
+    "describe_exceptions",
+    "describe_refused",
+    "first_offset",
+]
+
+_CODES = {code.code: code for code in RefusalCode}
+
+
+def first_offset(decisions: Sequence[Decision]) -> int | None:
+    """The offset of the first operation that took a number of its own."""
+    return next((d.offset for d in decisions if isinstance(d, Decided)), None)
+
+
+def describe_exceptions(decisions: Sequence[Decision]) -> str | None:
+    """JSON of the operations that did not take the next number: refused, or there already."""
+    first = first_offset(decisions)
+    expected = first
+    exceptions: dict[str, object] = {}
+    for index, decision in enumerate(decisions):
+        match decision:
+            case Decided(offset=offset) if offset == expected:
+                expected = offset + 1
+            case Decided(offset=offset):
+                exceptions[str(index)] = {"offset": offset - (first or 0)}
+            case ReferenceRow(position=position):
+                exceptions[str(index)] = {"position": position}
+            case Refusal():
+                exceptions[str(index)] = _describe_refusal(decision)
+    return json.dumps(exceptions) if exceptions else None
+
+
+def describe_refused(index: int, refusal: Refusal) -> str:
+    """JSON of an atomic piece that was refused for its operation at `index`."""
+    return json.dumps({str(index): _describe_refusal(refusal)})
+
+
+def _describe_refusal(refusal: Refusal) -> dict[str, object]:
+    """A refusal as it is stored."""
+    found = {"refusal": refusal.code.code, "account": refusal.account, "line": refusal.line}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def build_result(
+    decision: Decision,
+    base: int,
+    at: dt.datetime,
+    numbering: Numbering,
+    earlier: Mapping[int, Entry],
+) -> Result:
+    """What the caller is told of one decision of a commit that was made."""
+    if isinstance(decision, Refusal):
+        return decision
+    if isinstance(decision, ReferenceRow):
+        return earlier[decision.position]
+    position = base + decision.offset
+    value = decision.value
+    if isinstance(value, Profile):
+        return AccountState(value, value.created_at or at, at)
+    return _entry_of(value, numbering.id_at(ENTRY, position), position, at)
+
+
+def _entry_of(draft: Draft, id: str, position: int, at: dt.datetime) -> Entry:
+    return Entry(
+        id,
+        position,
+        draft.type,
+        draft.lines,
+        draft.effective_at or at,
+        at,
+        draft.description,
+        draft.reference,
+        draft.metadata,
+        draft.details,
+        draft.corrects,
+    )
+
+
+async def answer_again(
+    connection: Connection, ledger: int, piece: Piece, stored: StoredKey
+) -> Answer | CatenaError:
+    """The answer that the piece's key was given first, or that it was used for something else."""
+    if stored.payload != piece.payload:
+        return IdempotencyKeyReused()
+    exceptions: dict[str, Any] = json.loads(stored.exceptions or "{}")
+    if piece.atomic:
+        for index, exception in exceptions.items():
+            if "refusal" in exception:
+                return Answer([_refusal_of(exception)], replayed=True, refused=int(index))
+    places = _places(len(piece.operations), stored.first, exceptions)
+    positions = [place for place in places if isinstance(place, int)]
+    entries = await load_entries(connection, ledger, positions)
+    events = await load_events(connection, ledger, [p for p in positions if p not in entries])
+    results: list[Result] = []
+    for place in places:
+        if isinstance(place, Refusal):
+            results.append(place)
+        elif place in entries:
+            results.append(entries[place]._replace(reversed_by=None))
+        else:
+            results.append(_state_of(*events[place][1:]))
+    return Answer(results, replayed=True)
+
+
+def _places(
+    count: int, first: int | None, exceptions: Mapping[str, Any]
+) -> list[int | Refusal]:
+    """For each operation the position of its result, or its refusal."""
+    places: list[int | Refusal] = []
+    following = first or 0
+    for index in range(count):
+        exception = exceptions.get(str(index))
+        if exception is None:
+            places.append(following)
+            following += 1
+        elif "refusal" in exception:
+            places.append(_refusal_of(exception))
+        else:
+            places.append(exception.get("position") or (first or 0) + exception["offset"])
+    return places
+
+
+def _refusal_of(stored: Mapping[str, Any]) -> Refusal:
+    return Refusal(_CODES[stored["refusal"]], stored.get("account"), stored.get("line"))
+
+
+def _state_of(subject: str, at: dt.datetime, data: str) -> AccountState:
+    row = json.loads(data)
+    row["type"], row["status"] = AccountType(row["type"]), AccountStatus(row["status"])
+    row["metadata"] = json.dumps(row["metadata"], separators=(",", ":"))
+    created_at = row.pop("created_at")
+    opened_at = dt.datetime.fromisoformat(created_at) if created_at else at
+    return AccountState(Profile(id=ACCOUNT + subject, **row), opened_at, at)

@@ -1,0 +1,299 @@
+"""Decides one commit: every operation in order, over rows that are locked or version-checked.
+
+Invariant: reads only the `Book`, changes only it and the write set; a refused operation leaves
+both as they were. Never waits, never talks to the database.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Sequence
+from copy import copy
+from typing import Final
+
+from catena.db.load import ReferenceRow
+from catena.db.write import WriteSet
+from catena.ids import position_of
+from catena.journal.pieces import (
+    ChangeAccount,
+    OpenAccount,
+    Operation,
+    PostEntry,
+    RefundEntry,
+    ReverseEntry,
+)
+from catena.ledger.accounts import Account, SystemRole, open_system_account
+from catena.ledger.corrections import (
+    PENDING,
+    Correction,
+    entry_amount,
+    mirror_lines,
+    record_refund,
+    record_reversal,
+    refund_lines,
+    refuse_refund,
+    refuse_reversal,
+)
+from catena.ledger.entries import Draft, Entry, post_entry, refuse_entry, unpost_entry
+from catena.ledger.refusals import Refusal, RefusalCode
+from catena.ledger.terms import Profile, change_terms, refuse_change
+
+__all__ = ["Book", "Decided", "Decision", "decide", "decide_together", "finish"]
+
+
+class Book:
+    """Everything that the decisions of one commit read, and which accounts they touched."""
+
+    __slots__ = (
+        "accounts",
+        "corrections",
+        "entries",
+        "ledger_id",
+        "now",
+        "profiles",
+        "references",
+        "touched",
+    )
+
+    def __init__(self, ledger_id: str, now: dt.datetime, accounts: dict[str, Account]) -> None:
+        self.ledger_id = ledger_id
+        self.now = now
+        self.accounts = accounts
+        self.touched: dict[str, Account] = {}
+        self.entries: dict[str, Entry] = {}
+        self.corrections: dict[str, Correction] = {}
+        self.references: dict[tuple[str, str], ReferenceRow | Decided] = {}
+        self.profiles: dict[str, Profile] = {}
+
+
+class Decided:
+    """An operation that will be committed: a new entry, account or change, at `offset`."""
+
+    __slots__ = ("content", "offset", "value")
+
+    def __init__(self, offset: int, value: Draft | Profile, content: str | None = None) -> None:
+        self.offset = offset
+        self.value = value
+        self.content = content
+
+
+Decision = Decided | ReferenceRow | Refusal
+"""A ReferenceRow: the entry was there already, under the same reference with the same content."""
+
+
+def decide(operation: Operation, book: Book, work: WriteSet) -> Decision:
+    """Decide one operation and note in `work` what is to be written for it."""
+    return _DECIDERS[type(operation)](operation, book, work)
+
+
+def _decide_post(operation: PostEntry, book: Book, work: WriteSet) -> Decision:
+    draft = operation.draft
+    for role, currency in operation.system:
+        _ensure_system_account(book, role, currency)
+    return _find_reference(draft, book) or _post(draft, book, work)
+
+
+def _find_reference(draft: Draft, book: Book) -> Decision | None:
+    if draft.reference is None:
+        return None
+    taken = book.references.get((draft.type, draft.reference))
+    if taken is None:
+        return None
+    if taken.content != draft.content:
+        return Refusal(RefusalCode.REFERENCE_CONFLICT)
+    return taken
+
+
+def _post(draft: Draft, book: Book, work: WriteSet) -> Decision:
+    refusal = refuse_entry(draft, book.accounts, book.now)
+    for line in draft.lines:
+        account = book.accounts.get(line.account)
+        if account is not None:
+            book.touched[line.account] = account
+    if refusal is not None:
+        return refusal
+    offset = work.add_entry(draft, None if draft.corrects is None else position_of(draft.corrects))
+    add_line, effective_at = work.add_line, draft.effective_at
+    ordinal = 0
+    for account in post_entry(draft.lines, book.accounts):
+        add_line(offset, ordinal + 1, draft.lines[ordinal], account, effective_at)
+        ordinal += 1
+    decided = Decided(offset, draft, draft.content)
+    if draft.reference is not None:
+        book.references[draft.type, draft.reference] = decided
+    return decided
+
+
+def _ensure_system_account(book: Book, role: SystemRole, currency: str) -> None:
+    account = open_system_account(book.ledger_id, role, currency)
+    book.accounts.setdefault(account.id, account)
+
+
+def _decide_reversal(operation: ReverseEntry, book: Book, work: WriteSet) -> Decision:
+    draft = operation.draft
+    found = _find_reference(draft, book)
+    if found is not None:
+        return found
+    entry = book.entries.get(draft.corrects or "")
+    if entry is None:
+        return Refusal(RefusalCode.UNKNOWN_ENTRY)
+    refusal = refuse_reversal(entry, book.entries, book.corrections)
+    if refusal is not None:
+        return refusal
+    decision = _post(draft._replace(lines=mirror_lines(entry.lines)), book, work)
+    if isinstance(decision, Decided):
+        record_reversal(entry, book.entries, book.corrections)
+        _note_corrections(book, work, decision.offset)
+    return decision
+
+
+def _decide_refund(operation: RefundEntry, book: Book, work: WriteSet) -> Decision:
+    draft = operation.draft
+    found = _find_reference(draft, book)
+    if found is not None:
+        return found
+    entry = book.entries.get(draft.corrects or "")
+    if entry is None:
+        return Refusal(RefusalCode.UNKNOWN_ENTRY)
+    correction = book.corrections[entry.id]
+    rest = entry_amount(entry) - correction.refunded
+    amount = rest if operation.amount is None else operation.amount
+    refusal = refuse_refund(entry, correction, amount or 1)
+    if refusal is not None:
+        return refusal
+    lines = refund_lines(entry, correction.refunded, amount)
+    decision = _post(draft._replace(lines=lines), book, work)
+    if isinstance(decision, Decided):
+        record_refund(correction, amount)
+        _note_corrections(book, work, decision.offset)
+    return decision
+
+
+def _note_corrections(book: Book, work: WriteSet, offset: int) -> None:
+    for correction in book.corrections.values():
+        if not correction.changed:
+            continue
+        reversal = correction.reversal
+        pending = reversal == PENDING
+        work.add_rest(
+            "corrections",
+            {
+                "position": position_of(correction.entry),
+                "reversal": None if pending or reversal is None else position_of(reversal),
+                "reversal_offset": offset if pending else None,
+                "refunded": correction.refunded,
+                "version": correction.version,
+            },
+        )
+        correction.version += 1
+        correction.changed = False
+
+
+def _decide_opening(operation: OpenAccount, book: Book, work: WriteSet) -> Decision:
+    profile = operation.profile
+    offset = work.next_offset()
+    _note_opened(work, offset, profile)
+    return Decided(offset, profile)
+
+
+def _note_opened(work: WriteSet, offset: int, profile: Profile) -> None:
+    row = _describe(profile)
+    work.add_rest("opened", {**row, "account_id": profile.id[5:], "offset": offset})
+    _note_event(work, offset, "account.opened", profile.id, row)
+
+
+def _decide_change(operation: ChangeAccount, book: Book, work: WriteSet) -> Decision:
+    account = book.accounts.get(operation.account)
+    profile = book.profiles.get(operation.account)
+    if account is None or profile is None:
+        return Refusal(RefusalCode.UNKNOWN_ACCOUNT, operation.account)
+    book.touched[account.id] = account
+    refusal = refuse_change(operation.change, profile, account)
+    if refusal is not None:
+        return refusal
+    changed = change_terms(operation.change, profile, account)
+    book.profiles[account.id] = changed
+    offset = work.next_offset()
+    row = _describe(changed)
+    work.add_rest("changed", {**row, "account_id": changed.id[5:], "offset": offset})
+    _note_event(work, offset, "account.changed", changed.id, row)
+    return Decided(offset, changed)
+
+
+def _describe(profile: Profile) -> dict[str, object]:
+    """An account as its event says it; ids are the event's subject."""
+    row = profile._asdict()
+    del row["id"]
+    created_at = profile.created_at.isoformat() if profile.created_at else None
+    return {**row, "metadata": json.loads(profile.metadata), "created_at": created_at}
+
+
+def _note_event(
+    work: WriteSet, offset: int, type: str, subject: str, data: dict[str, object]
+) -> None:
+    row = {"offset": offset, "type": type, "subject": subject[-32:], "data": data}
+    work.add_rest("events", row)
+
+
+def decide_together(
+    operations: Sequence[Operation], book: Book, work: WriteSet
+) -> list[Decision] | tuple[int, Refusal]:
+    """Decide operations that happen all or not at all; else the index and refusal of the first no.
+
+    Only postings and corrections can stand together.
+    """
+    mark = work.mark()
+    undone_by = {id: copy(correction) for id, correction in book.corrections.items()}
+    decisions: list[Decision] = []
+    for index, operation in enumerate(operations):
+        decision = decide(operation, book, work)
+        if isinstance(decision, Refusal):
+            _take_back(decisions, book)
+            book.corrections = undone_by
+            work.rewind(mark)
+            return index, decision
+        decisions.append(decision)
+    return decisions
+
+
+def _take_back(decisions: Sequence[Decision], book: Book) -> None:
+    posted = {
+        decision.offset: decision.value
+        for decision in decisions
+        if isinstance(decision, Decided) and isinstance(decision.value, Draft)
+    }
+    for draft in posted.values():
+        unpost_entry(draft.lines, book.accounts)
+        if draft.reference is not None:
+            book.references.pop((draft.type, draft.reference), None)
+
+
+def finish(book: Book, work: WriteSet) -> list[Account]:
+    """Open the system accounts that were used first; gives the accounts to be written."""
+    for account in book.touched.values():
+        if account.version == 0 and account.line_count:
+            profile = Profile(
+                account.id,
+                account.account_type,
+                account.currency,
+                account.role,
+                None,
+                None,
+                "{}",
+                account.status,
+                account.floor,
+                account.ceiling,
+                1,
+            )
+            _note_opened(work, work.next_offset(), profile)
+    return [account for account in book.touched.values() if account.version or account.line_count]
+
+
+_DECIDERS: Final[dict[type, Callable[..., Decision]]] = {
+    PostEntry: _decide_post,
+    ReverseEntry: _decide_reversal,
+    RefundEntry: _decide_refund,
+    OpenAccount: _decide_opening,
+    ChangeAccount: _decide_change,
+}

@@ -1,0 +1,53 @@
+"""The journal of this process: a lane for each ledger that money is written in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from catena.journal.lane import Lane, LaneCounts
+
+if TYPE_CHECKING:
+    from catena.clock import Clock
+    from catena.db.pool import Pool
+    from catena.errors import CatenaError
+    from catena.journal.pieces import Answer, Piece
+    from catena.settings import Settings
+
+__all__ = ["Journal", "Ledger"]
+
+
+class Ledger(NamedTuple):
+    """A book: `number` leads its rows, `id` is what callers see; `assets` beside ISO 4217."""
+
+    number: int
+    id: str
+    name: str
+    assets: dict[str, int]
+
+
+class Journal:
+    """Where money is written. Give it pieces; it answers each after its commit."""
+
+    def __init__(self, pool: Pool, settings: Settings, clock: Clock) -> None:
+        self._pool = pool
+        self._settings = settings
+        self._clock = clock
+        self._lanes: dict[int, Lane] = {}
+
+    def submit(self, ledger: Ledger, piece: Piece) -> None:
+        """Queue a piece for its ledger; it is answered later, once. Raises Overloaded."""
+        lane = self._lanes.get(ledger.number)
+        if lane is None:
+            lane = Lane(ledger.number, ledger.id, self._pool, self._settings, self._clock)
+            self._lanes[ledger.number] = lane
+        lane.submit(piece)
+
+    def counts(self) -> Iterator[tuple[str, int, LaneCounts]]:
+        """For each ledger: its id, the operations that wait, and what its lane has done."""
+        return ((lane.ledger_id, lane.waiting, lane.counts) for lane in self._lanes.values())
+
+    async def close(self) -> None:
+        """Take nothing more and finish what waits."""
+        await asyncio.gather(*(lane.close() for lane in self._lanes.values()))

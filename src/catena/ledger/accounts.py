@@ -1,0 +1,162 @@
+"""Accounts: what a decision reads of them, and how a line changes them.
+
+Invariant: debits, credits and line_count only grow; `posted` follows from them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from catena.ids import ACCOUNT, derive_id
+from catena.money import MAX_AMOUNT_MINOR
+
+__all__ = [
+    "BALANCE_MAX",
+    "SYSTEM_ACCOUNTS",
+    "Account",
+    "AccountStatus",
+    "AccountType",
+    "Side",
+    "SystemRole",
+    "open_system_account",
+    "system_account_id",
+]
+
+BALANCE_MAX: Final = MAX_AMOUNT_MINOR
+"""Total debits and total credits of an account never exceed this (64-bit)."""
+
+
+class AccountType(StrEnum):
+    """The five types of double entry; the type decides the normal side."""
+
+    ASSET = "asset"
+    LIABILITY = "liability"
+    EQUITY = "equity"
+    REVENUE = "revenue"
+    EXPENSE = "expense"
+
+    @property
+    def normal_side(self) -> Side:
+        """The side on which this type grows."""
+        return Side.DEBIT if self in (AccountType.ASSET, AccountType.EXPENSE) else Side.CREDIT
+
+
+class Side(StrEnum):
+    """Debit or credit."""
+
+    DEBIT = "debit"
+    CREDIT = "credit"
+
+    @property
+    def opposite(self) -> Side:
+        """The other side."""
+        return Side.CREDIT if self is Side.DEBIT else Side.DEBIT
+
+
+class AccountStatus(StrEnum):
+    """What may still happen to an account."""
+
+    ACTIVE = "active"
+    FROZEN = "frozen"
+    """No decrease."""
+    BLOCKED = "blocked"
+    """No decrease and no increase."""
+    CLOSED = "closed"
+    """Nothing, for ever; its balance is zero."""
+
+
+class SystemRole(StrEnum):
+    """The accounts of the platform, one per role and currency, opened on first use."""
+
+    HOLDING = "holding"
+    CLEARING = "clearing"
+    FEES = "fees"
+    LOSSES = "losses"
+    FX = "fx"
+
+
+SYSTEM_ACCOUNTS: Final = {
+    SystemRole.HOLDING: AccountType.LIABILITY,  # on its way between users and the outside
+    SystemRole.CLEARING: AccountType.ASSET,  # what banks and processors hold for us
+    SystemRole.FEES: AccountType.REVENUE,
+    SystemRole.LOSSES: AccountType.EXPENSE,
+    SystemRole.FX: AccountType.EQUITY,  # the trading position in each currency
+}
+
+
+class Account:
+    """What decisions read of one account. Amounts in minor units of `currency`.
+
+    `floor` and `ceiling` bind `posted` on the normal side (None: unbounded). `version` is the
+    stored row's: a decision holds only while it is still that. `version` 0: not stored yet.
+    """
+
+    __slots__ = (
+        "account_type",
+        "ceiling",
+        "credits",
+        "currency",
+        "debits",
+        "floor",
+        "id",
+        "line_count",
+        "normal_side",
+        "reserved",
+        "role",
+        "sign",
+        "status",
+        "version",
+    )
+
+    def __init__(  # noqa: PLR0913  # one argument a column of the row
+        self,
+        id: str,
+        account_type: AccountType,
+        currency: str,
+        *,
+        role: str | None = None,
+        floor: int | None = 0,
+        ceiling: int | None = None,
+        status: AccountStatus = AccountStatus.ACTIVE,
+        debits: int = 0,
+        credits: int = 0,
+        reserved: int = 0,
+        line_count: int = 0,
+        version: int = 0,
+    ) -> None:
+        self.id = id
+        self.account_type = account_type
+        self.currency = currency
+        self.role = role
+        self.normal_side = account_type.normal_side
+        self.sign = 1 if self.normal_side is Side.DEBIT else -1
+        self.floor = floor
+        self.ceiling = ceiling
+        self.status = status
+        self.debits = debits
+        self.credits = credits
+        self.reserved = reserved
+        self.line_count = line_count
+        self.version = version
+
+    @property
+    def posted(self) -> int:
+        """The balance on the normal side, in minor units."""
+        return self.sign * (self.debits - self.credits)
+
+    @property
+    def available(self) -> int | None:
+        """What anyone may spend: posted - reserved - floor; None where nothing bounds it."""
+        return None if self.floor is None else self.posted - self.reserved - self.floor
+
+
+def system_account_id(ledger_id: str, role: SystemRole, currency: str) -> str:
+    """The id that a ledger's system account has, known before it is stored."""
+    return derive_id(ACCOUNT, ledger_id, role, currency)
+
+
+def open_system_account(ledger_id: str, role: SystemRole, currency: str) -> Account:
+    """A system account as it is before its first line: without floor."""
+    identity = system_account_id(ledger_id, role, currency)
+    return Account(identity, SYSTEM_ACCOUNTS[role], currency, role=role, floor=None)

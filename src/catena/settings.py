@@ -1,0 +1,115 @@
+"""Every setting and limit, each with a name, a unit and a sentence; read from the environment once.
+
+Invariant: no other module reads the environment, and no limit stands as a bare number elsewhere.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from catena.errors import SetupError
+
+__all__ = ["Settings", "read_settings", "render_reference"]
+
+
+def _setting(default: Any, doc: str) -> Any:  # noqa: ANN401  # a field of any type
+    return field(default=default, metadata={"doc": doc})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What an installation can set. The variable is the field's name in capitals, after CATENA_."""
+
+    database_url: str = _setting("", "PostgreSQL 15 or newer to use; empty starts the embedded one.")
+    migration_url: str = _setting(
+        "", "The schema owner's URL for migrations; empty uses `database_url`."
+    )
+    data_dir: Path = _setting(Path(".catena"), "Where the embedded PostgreSQL keeps its data.")
+    host: str = _setting("127.0.0.1", "The address that the API listens on.")
+    port: int = _setting(8080, "The port that the API listens on; 0 takes a free one.")
+    log_level: str = _setting("info", "debug, info, warning or error.")
+
+    database_connections: int = _setting(8, "Connections of one process, at most.")
+    database_connect_seconds: float = _setting(5.0, "Longest wait for a new connection.")
+    database_command_seconds: float = _setting(30.0, "Longest run of one statement.")
+    database_lock_seconds: float = _setting(
+        5.0, "Longest wait for a row lock, and longest idle moment within a transaction."
+    )
+
+    commit_operations: int = _setting(
+        512, "Operations that one commit takes from the queue, at most (one batch is never split)."
+    )
+    commit_attempts: int = _setting(
+        16, "How often one commit is decided again after others changed what it read."
+    )
+    queue_operations: int = _setting(
+        20_000, "Operations that may wait in one ledger's queue; then 503 and Retry-After."
+    )
+    answer_seconds: float = _setting(
+        10.0, "How long a write may wait for the database before it is given up with 503."
+    )
+    cached_accounts: int = _setting(100_000, "Accounts that one process keeps in memory per ledger.")
+    correction_depth: int = _setting(
+        16, "How many reversals of reversals may stand on each other."
+    )
+    read_batch: int = _setting(1_000, "Balance reads that share one statement, at most.")
+
+    batch_operations: int = _setting(10_000, "Operations of one batch request, at most.")
+    entry_lines: int = _setting(200, "Lines of one entry, at most.")
+    entry_fees: int = _setting(20, "Fees of one entry, at most.")
+    body_bytes: int = _setting(65_536, "Size of a request body, at most.")
+    batch_body_bytes: int = _setting(8_388_608, "Size of a batch request's body, at most.")
+    json_depth: int = _setting(32, "Nesting of a request's JSON, at most.")
+    metadata_bytes: int = _setting(8_192, "Size of one metadata object as JSON, at most.")
+    metadata_keys: int = _setting(50, "Keys of one metadata object, at most.")
+    text_characters: int = _setting(500, "Length of a description or name, at most.")
+    reference_characters: int = _setting(200, "Length of a reference or user id, at most.")
+    idempotency_key_characters: int = _setting(255, "Length of an Idempotency-Key, at most.")
+    idempotency_days: int = _setting(30, "How long an Idempotency-Key is remembered.")
+    page_items: int = _setting(200, "Items of one page, at most.")
+    page_items_default: int = _setting(50, "Items of one page when the caller names no limit.")
+    scan_lines: int = _setting(
+        5_000, "Lines that one page of a filtered history looks at, at most."
+    )
+    ledger_assets: int = _setting(1_000, "Assets that one ledger may register.")
+    credential_cache_seconds: float = _setting(
+        2.0, "How long a checked API key is trusted before it is looked up again."
+    )
+    connections: int = _setting(2_000, "Open HTTP connections of one process, at most.")
+    keep_alive_seconds: int = _setting(30, "How long an idle HTTP connection is kept.")
+    shutdown_seconds: int = _setting(10, "How long a stop waits for requests under way.")
+
+
+def read_settings(environment: Mapping[str, str], **overrides: object) -> Settings:
+    """Settings from variables such as CATENA_PORT; `overrides` win. Raises SetupError."""
+    hints = get_type_hints(Settings)
+    values: dict[str, Any] = {}
+    for setting in dataclasses.fields(Settings):
+        text = environment.get(f"CATENA_{setting.name.upper()}")
+        if text is not None:
+            values[setting.name] = _parse(setting.name, text, hints[setting.name])
+    return Settings(**{**values, **overrides})
+
+
+def _parse(name: str, text: str, kind: type) -> object:
+    try:
+        return kind(text)
+    except ValueError:
+        raise SetupError(f"CATENA_{name.upper()} is not a valid {kind.__name__}.") from None
+
+
+def render_reference() -> str:
+    """The page docs/reference/limits.md."""
+    rows = [
+        f"| `CATENA_{setting.name.upper()}` | `{setting.default}` | {setting.metadata['doc']} |"
+        for setting in dataclasses.fields(Settings)
+    ]
+    head = (
+        "# Settings and limits\n\nEvery one is an environment variable. Seconds, bytes and days"
+        " are in the name.\n\n| variable | default | meaning |\n| --- | --- | --- |\n"
+    )
+    return head + "\n".join(rows) + "\n"
