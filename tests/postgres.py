@@ -98,7 +98,7 @@ def data_dir() -> Iterator[Path]:
     root = Path(tempfile.mkdtemp(prefix="catena-", dir=find_quickest_disk()))
     place = DataDirectory(root / "data")
     yield place.root
-    if place.root.exists():
+    if place.root.is_dir():
         signal_server(place, signal.SIGINT)
         wait_until_gone(place)
     shutil.rmtree(root)

@@ -23,6 +23,7 @@ from catena.db.embedded.directory import (
     waiting,
 )
 from catena.db.embedded.user import RunAs
+from catena.errors import EmbeddedPostgresError
 
 __all__ = [
     "CLEAN_ENVIRONMENT",
@@ -155,15 +156,20 @@ def read_postmaster(cluster: Path) -> Postmaster | None:
 
 
 def forget_dead_server(cluster: Path) -> None:
-    """Remove the lock files of a server that nobody answers for; only while none lives.
+    """Remove the lock files of a dead server; only while nobody holds the server's lock.
 
     PostgreSQL itself would refuse to start when the process id in them is in use again (the rule
-    in a container) or a zombie's. Where somebody does answer, PostgreSQL decides, and tells.
+    in a container) or a zombie's. Raises `EmbeddedPostgresError` when a server that somebody else
+    started answers for them.
     """
     postmaster = read_postmaster(cluster)
-    if postmaster is None or not postmaster.address.answers():
-        for stale in (cluster / "postmaster.pid", *cluster.glob(".s.PGSQL.*")):
-            stale.unlink(missing_ok=True)
+    if postmaster is not None and _exists(postmaster.pid) and postmaster.address.answers():
+        raise EmbeddedPostgresError(
+            f"A server that Catena did not start runs on {cluster} (process {postmaster.pid});"
+            " stop it first."
+        )
+    for stale in (cluster / "postmaster.pid", *cluster.glob(".s.PGSQL.*")):
+        stale.unlink(missing_ok=True)
 
 
 def wait_until_ready(place: DataDirectory, report: ReportProgress) -> bool:
@@ -198,6 +204,16 @@ def signal_server(place: DataDirectory, how: signal.Signals) -> None:
         alive = not try_lock(lock)
     if alive and postmaster is not None and postmaster.address.answers():
         os.kill(postmaster.pid, how)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _read_last_line(log: Path) -> str:

@@ -20,7 +20,6 @@ __all__ = ["check_free_space", "explain", "telling_plainly"]
 # A segment of the write-ahead log is 16 MB; a start may write one and needs room to go on.
 MIN_FREE_BYTES = 32 * 1024 * 1024
 
-# PostgreSQL's programs print the system's own words (in English, by CLEAN_ENVIRONMENT).
 _PLAIN_WORDS = {
     errno.ENOSPC: "The disk is full",
     errno.EDQUOT: "The disk quota is used up",
@@ -29,14 +28,19 @@ _PLAIN_WORDS = {
     errno.EPERM: "Permission is denied",
     errno.EADDRINUSE: "The port is taken by another program",
 }
+# What PostgreSQL's programs print: the system's own words, in English by CLEAN_ENVIRONMENT; and its
+# hint when only a part of a page could be written, which the system calls no error.
+_COMPLAINTS = {os.strerror(number): plain for number, plain in _PLAIN_WORDS.items()} | {
+    "Check free disk space": _PLAIN_WORDS[errno.ENOSPC]
+}
 _WORST_FIRST = (r"PANIC:  (.*)", r"FATAL:  (.*)", r"error: (.*)", r"ERROR:  (.*)", r"LOG:  (.*)")
 
 
 def explain(output: str) -> str:
     """Say in one sentence what a PostgreSQL program's output complains about."""
     words = _quote_complaint(output)
-    for number, plain in _PLAIN_WORDS.items():
-        if os.strerror(number) in output:
+    for complaint, plain in _COMPLAINTS.items():
+        if complaint in output:
             return f"{plain}; PostgreSQL said: {words}"
     return f"PostgreSQL said: {words}"
 
