@@ -47,6 +47,8 @@ QUICK_AND_FORGETFUL = {
 }
 MEMORY_DISK = Path("/dev/shm")  # noqa: S108 - the directory made in it is checked to be ours
 MEMORY_DISK_BYTES_MIN = 2 * 1024**3
+# The server of root may be another account's, which must get to its files.
+PASSABLE = 0o711
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ def data_dir() -> Iterator[Path]:
     """A place for a server of the test's own; whatever runs there at the end is stopped."""
     # pytest's own tmp_path is too long for a Unix socket.
     root = Path(tempfile.mkdtemp(prefix="catena-", dir=find_quickest_disk()))
+    root.chmod(PASSABLE)
     place = DataDirectory(root / "data")
     yield place.root
     if place.root.is_dir():
@@ -123,10 +126,11 @@ def _make_shared_directory(checkout: Path) -> Path:
     """A place that all runs of this user in this checkout find again, short enough for a socket."""
     mark = hashlib.sha256(os.fsencode(checkout)).hexdigest()[:8]
     directory = find_quickest_disk() / f"catena-tests-{os.geteuid()}-{mark}"
-    directory.mkdir(mode=0o700, exist_ok=True)
+    directory.mkdir(exist_ok=True)
     # In a directory open to all, somebody else may have taken the name before us.
     if directory.is_symlink() or directory.stat().st_uid != os.geteuid():
         pytest.exit(f"{directory} belongs to another user; set TMPDIR to a directory of your own.")
+    directory.chmod(PASSABLE)
     return directory
 
 

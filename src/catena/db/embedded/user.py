@@ -106,7 +106,7 @@ def can_run(run_as: RunAs, program: Path | str, *arguments: str) -> bool:
             cwd="/",
             **run_as.options,
         )
-    except PermissionError:
+    except (FileNotFoundError, PermissionError):
         return False
     return finished.returncode == 0
 
