@@ -22,7 +22,8 @@ def list_files() -> list[Path]:
     """Every file of the repository, as far as it is text of ours."""
     folders = ("src", "tests", "docs", "bench", "examples", "requirements", ".ci")
     below = [path for folder in folders for path in (rules.REPO / folder).rglob("*")]
-    files = [path for path in [*rules.REPO.glob("*"), *below] if path.is_file()]
+    above = [*rules.REPO.glob("[!.]*"), rules.REPO / ".gitignore"]
+    files = [path for path in [*above, *below] if path.is_file()]
     return [path for path in files if "__pycache__" not in path.parts]
 
 

@@ -113,6 +113,13 @@ def test_a_drawn_tree_is_no_prose() -> None:
     assert list(rules.find_bad_docstring(drawn)) == []
 
 
+def test_a_check_may_be_a_function_of_its_own() -> None:
+    """A test that calls a function which asserts can fail; one that calls another cannot."""
+    honest = HONEST_TEST.replace("    assert 1 == 1\n", "    compare()\n")
+    assert list(rules.find_bad_assertions(honest + "def compare():\n    assert 1 == 1\n")) == []
+    assert list(rules.find_bad_assertions(honest + "def compare():\n    give()\n")) != []
+
+
 def test_a_broken_link_is_caught(tmp_path: Path) -> None:
     """A link to a page that is there passes, one to a page that is not does not."""
     page = tmp_path / "page.md"
