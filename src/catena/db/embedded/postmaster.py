@@ -146,7 +146,7 @@ def read_postmaster(cluster: Path) -> Postmaster | None:
     directory, listen address, shared memory key, status.
     """
     try:
-        lines = (cluster / "postmaster.pid").read_text().splitlines()
+        lines = os.fsdecode((cluster / "postmaster.pid").read_bytes()).splitlines()
     except FileNotFoundError:
         return None
     if len(lines) < _LINES_OF_A_SERVER:

@@ -69,6 +69,8 @@ SETTINGS: Mapping[str, str] = {
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %q%u@%d ",
     "log_lock_waits": "on",
+    # Without details, which quote rows: a caller's data does not belong in a log.
+    "log_error_verbosity": "terse",
     # During crash recovery each second leaves a line, which whoever waits is shown.
     "log_startup_progress_interval": "1s",
 }
@@ -77,7 +79,7 @@ _STOP_FAST = signal.SIGINT
 _STOP_IMMEDIATELY = signal.SIGQUIT
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class EmbeddedPostgres:
     """A running server, ours to use until `stop`; as a context manager it stops at the end.
 
@@ -210,7 +212,7 @@ def _start_server(
         try_lock(server_lock)
         if not place.cluster.exists():
             report("Creating the database")
-            durable = settings["fsync"] == "on"
+            durable = settings["fsync"] != "off"
             create_cluster(place, binaries, run_as, server_lock=server_lock, durable=durable)
         check_version(place.cluster, binaries)
         hand_over(place.cluster, run_as)
