@@ -36,16 +36,20 @@ _ACCOUNTS: Final = """
 SELECT b.account_id, a.type, a.currency, a.role, b.floor, b.ceiling, b.status, b.debits, b.credits,
        b.reserved, b.line_count, b.version
   FROM balances b JOIN accounts a ON a.ledger_id = $1 AND a.account_id = b.account_id
- WHERE b.ledger_id = $1 AND b.account_id = ANY($2::uuid[])
- ORDER BY b.account_id"""
+ WHERE b.ledger_id = $1 AND b.account_id = ANY($2::uuid[])"""
+_LOCKED_ACCOUNTS: Final = """
+SELECT b.account_id, a.type, a.currency, a.role, b.floor, b.ceiling, b.status, b.debits, b.credits,
+       b.reserved, b.line_count, b.version
+  FROM journal_lock($1, $2::uuid[]) b
+  JOIN accounts a ON a.ledger_id = $1 AND a.account_id = b.account_id"""
 
 
 async def load_accounts(
     connection: Connection, ledger: int, ids: Iterable[str], *, lock: bool
 ) -> dict[str, Account]:
     """The accounts that exist among `ids`, as decisions read them."""
-    statement = _ACCOUNTS + (" FOR NO KEY UPDATE OF b" if lock else "")
-    rows = await connection.fetch(statement, ledger, sorted(id[5:] for id in ids))
+    statement = _LOCKED_ACCOUNTS if lock else _ACCOUNTS
+    rows = await connection.fetch(statement, ledger, [id[5:] for id in ids])
     accounts = (
         Account(
             ACCOUNT + row["account_id"].hex,

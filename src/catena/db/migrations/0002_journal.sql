@@ -87,6 +87,21 @@ BEGIN
 END
 $$;
 
+-- Lock accounts in the order of their ids, and give them as they stand under the lock. A function,
+-- because SELECT ... FOR UPDATE takes a right to write, which the service does not have.
+CREATE FUNCTION journal_lock(p_ledger integer, p_accounts uuid[]) RETURNS SETOF balances
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = catena, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT b.* FROM balances b
+     WHERE b.ledger_id = p_ledger AND b.account_id = ANY (p_accounts)
+     ORDER BY b.account_id FOR NO KEY UPDATE;
+END
+$$;
+
 -- Open accounts with empty balances; the lines of this commit are added to them right after.
 CREATE FUNCTION journal_open_accounts(p_ledger integer, p_opened jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = catena, pg_temp AS $$
@@ -125,19 +140,26 @@ BEGIN
            AS o (account_id uuid, type text, currency text, role text, user_id text, name text,
                  metadata jsonb, "offset" integer);
 
+    -- An account that was changed several times in this commit becomes what it was changed to last.
     UPDATE accounts a
        SET name = c.name, metadata = c.metadata, revision = c.revision, updated_at = at
-      FROM jsonb_to_recordset(p_rest -> 'changed')
-           AS c (account_id uuid, name text, metadata jsonb, revision integer)
-     WHERE a.ledger_id = p_ledger AND a.account_id = c.account_id AND a.revision = c.revision - 1;
+      FROM (SELECT DISTINCT ON (r.account_id) r.*, count(*) OVER (PARTITION BY r.account_id) AS changes
+              FROM jsonb_to_recordset(p_rest -> 'changed')
+                   AS r (account_id uuid, name text, metadata jsonb, revision integer)
+             ORDER BY r.account_id, r.revision DESC) c
+     WHERE a.ledger_id = p_ledger AND a.account_id = c.account_id
+       AND a.revision = c.revision - c.changes;
     GET DIAGNOSTICS touched = ROW_COUNT;
-    IF touched <> coalesce(jsonb_array_length(p_rest -> 'changed'), 0) THEN
+    IF touched <> (SELECT count(DISTINCT r.account_id)
+                     FROM jsonb_to_recordset(p_rest -> 'changed') AS r (account_id uuid)) THEN
         RAISE EXCEPTION 'an account has changed since it was read' USING ERRCODE = 'CT001';
     END IF;
     UPDATE balances b
        SET status = c.status, floor = c.floor, ceiling = c.ceiling
-      FROM jsonb_to_recordset(p_rest -> 'changed')
-           AS c (account_id uuid, status text, floor bigint, ceiling bigint)
+      FROM (SELECT DISTINCT ON (r.account_id) r.*
+              FROM jsonb_to_recordset(p_rest -> 'changed')
+                   AS r (account_id uuid, status text, floor bigint, ceiling bigint, revision integer)
+             ORDER BY r.account_id, r.revision DESC) c
      WHERE b.ledger_id = p_ledger AND b.account_id = c.account_id;
 
     INSERT INTO account_revisions (ledger_id, account_id, revision, position, recorded_at, name,
@@ -193,5 +215,6 @@ GRANT INSERT ON ledgers, positions, installation TO catena_service;
 GRANT INSERT, UPDATE ON api_keys TO catena_service;
 GRANT UPDATE (assets) ON ledgers TO catena_service;
 GRANT DELETE ON idempotency TO catena_service;
-REVOKE ALL ON FUNCTION journal_write, journal_open_accounts, journal_write_rest FROM public;
-GRANT EXECUTE ON FUNCTION journal_write TO catena_service;
+REVOKE ALL ON FUNCTION journal_write, journal_lock, journal_open_accounts, journal_write_rest
+    FROM public;
+GRANT EXECUTE ON FUNCTION journal_write, journal_lock TO catena_service;
