@@ -11,8 +11,6 @@ from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.postgres"]
 
-pytest_plugins = ["tests.postgres"]
-
 # Deadlines measure the machine, not the code: tests run beside each other on few cores.
 settings.register_profile(
     "short",
