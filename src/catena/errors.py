@@ -5,8 +5,12 @@ HTTP statuses are not here: `api/problems.py` maps codes to them.
 
 CatenaError
 ├── InvalidInput       the request cannot mean anything; nothing ran
-│   ├── InvalidAmount, InvalidRate, InvalidFee, UnknownCurrency, InvalidId, InvalidCursor
-├── Refused            the ledger's rules say no (codes in `ledger/refusals.py`)
+│   ├── InvalidAmount, InvalidRate, InvalidFee, UnknownCurrency, InvalidId, InvalidCursor, LedgerRequired
+├── BadRequest         the request is not made as the protocol asks; nothing ran
+│   ├── MalformedJson, PayloadTooLarge, UnsupportedMediaType, MethodNotAllowed, PreconditionRequired
+│   └── IdempotencyKeyRequired, InvalidIdempotencyKey
+├── Unauthenticated    nobody we know
+├── Forbidden          somebody who may not
 ├── NotFound           no such thing in this ledger
 ├── Conflict           it clashes with what is there
 │   ├── IdempotencyKeyReused, IdempotencyKeyInUse, StaleRevision
@@ -18,29 +22,41 @@ CatenaError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 __all__ = [
+    "BadRequest",
     "CatenaError",
     "Conflict",
     "DatabaseUnavailable",
     "EmbeddedPostgresError",
+    "Forbidden",
     "IdempotencyKeyInUse",
+    "IdempotencyKeyRequired",
     "IdempotencyKeyReused",
     "InvalidAmount",
     "InvalidCursor",
     "InvalidFee",
     "InvalidId",
+    "InvalidIdempotencyKey",
     "InvalidInput",
     "InvalidRate",
+    "LedgerRequired",
+    "MalformedJson",
+    "MethodNotAllowed",
     "MigrationFailed",
     "NotFound",
     "OutcomeUnknown",
     "Overloaded",
+    "PayloadTooLarge",
+    "PreconditionRequired",
     "SetupError",
     "StaleRevision",
+    "Unauthenticated",
     "Unavailable",
     "UnknownCurrency",
+    "UnsupportedMediaType",
 ]
 
 
@@ -52,10 +68,11 @@ class CatenaError(Exception):
     transient: ClassVar[bool] = False
     remedy: ClassVar[str] = "Report it with the request id."
 
-    def __init__(self, detail: str = "", *, pointer: str | None = None) -> None:
+    def __init__(self, detail: str = "", *, fields: Sequence[tuple[str, str]] = ()) -> None:
+        """`fields`: what is wrong where, as JSON pointers into the request and sentences."""
         super().__init__(detail or self.title)
         self.detail = detail or self.title
-        self.pointer = pointer
+        self.fields = fields
 
 
 class InvalidInput(CatenaError):
@@ -106,12 +123,100 @@ class InvalidId(InvalidInput):
     remedy = "Send the id exactly as Catena gave it."
 
 
+class LedgerRequired(InvalidInput):
+    """The credential may use several ledgers (or none) and the request names none."""
+
+    code = "ledger_required"
+    title = "The request does not say which ledger it means"
+    remedy = "Send the header Catena-Ledger with the ledger's id."
+
+
 class InvalidCursor(InvalidInput):
     """A cursor that Catena did not give, or gave for another list."""
 
     code = "invalid_cursor"
     title = "The cursor is not valid"
     remedy = "Start the list again without a cursor."
+
+
+class BadRequest(CatenaError):
+    """The request is not made as the protocol asks; nothing ran."""
+
+    code = "bad_request"
+    title = "The request is not made as it must be"
+    remedy = "Correct the request."
+
+
+class MalformedJson(BadRequest):
+    """Not JSON in UTF-8, a name twice in one object, or nested too deeply."""
+
+    code = "malformed_json"
+    title = "The body is not valid JSON"
+    remedy = "Send one JSON object in UTF-8, without repeated names."
+
+
+class PayloadTooLarge(BadRequest):
+    """A body over the limit."""
+
+    code = "payload_too_large"
+    title = "The body is too large"
+    remedy = "Send less, or several requests."
+
+
+class UnsupportedMediaType(BadRequest):
+    """A body that is not declared as JSON."""
+
+    code = "unsupported_media_type"
+    title = "The body must be JSON"
+    remedy = "Send Content-Type: application/json."
+
+
+class MethodNotAllowed(BadRequest):
+    """The path exists, this method on it does not."""
+
+    code = "method_not_allowed"
+    title = "The path does not take this method"
+    remedy = "Use a method that the Allow header names."
+
+
+class PreconditionRequired(BadRequest):
+    """A change without saying which revision was read."""
+
+    code = "precondition_required"
+    title = "The request must name the revision that it changes"
+    remedy = "Send If-Match with the ETag that was read."
+
+
+class IdempotencyKeyRequired(BadRequest):
+    """A POST without an Idempotency-Key."""
+
+    code = "idempotency_key_required"
+    title = "The request needs an Idempotency-Key"
+    remedy = "Send a fresh unique key, and the same one when repeating."
+
+
+class InvalidIdempotencyKey(BadRequest):
+    """An Idempotency-Key that is empty, too long, or not printable ASCII."""
+
+    code = "invalid_idempotency_key"
+    title = "The Idempotency-Key is not valid"
+    remedy = "Send 1 to 255 printable ASCII characters."
+
+
+class Unauthenticated(CatenaError):
+    """No credential, or one that is not in force."""
+
+    code = "unauthenticated"
+    title = "The request needs a valid credential"
+    remedy = "Send Authorization: Bearer with an API key."
+
+
+class Forbidden(CatenaError):
+    """The credential lacks a scope for what was asked."""
+
+    code = "forbidden"
+    title = "The credential does not allow this"
+    remedy = "Use a credential with the scope that is named."
 
 
 class NotFound(CatenaError):

@@ -9,11 +9,11 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Final, get_type_hints
 
 from catena.errors import SetupError
 
-__all__ = ["Settings", "read_settings", "render_reference"]
+__all__ = ["LIMITS", "Limits", "Settings", "read_settings", "render_reference"]
 
 
 def _setting(default: Any, doc: str) -> Any:  # noqa: ANN401  # a field of any type
@@ -58,30 +58,38 @@ class Settings:
     )
     read_batch: int = _setting(1_000, "Balance reads that share one statement, at most.")
 
-    batch_operations: int = _setting(10_000, "Operations of one batch request, at most.")
-    entry_lines: int = _setting(200, "Lines of one entry, at most.")
-    entry_fees: int = _setting(20, "Fees of one entry, at most.")
-    body_bytes: int = _setting(65_536, "Size of a request body, at most.")
-    batch_body_bytes: int = _setting(8_388_608, "Size of a batch request's body, at most.")
-    json_depth: int = _setting(32, "Nesting of a request's JSON, at most.")
-    metadata_bytes: int = _setting(8_192, "Size of one metadata object as JSON, at most.")
-    metadata_keys: int = _setting(50, "Keys of one metadata object, at most.")
-    text_characters: int = _setting(500, "Length of a description or name, at most.")
-    reference_characters: int = _setting(200, "Length of a reference or user id, at most.")
-    idempotency_key_characters: int = _setting(255, "Length of an Idempotency-Key, at most.")
     idempotency_days: int = _setting(30, "How long an Idempotency-Key is remembered.")
     page_items: int = _setting(200, "Items of one page, at most.")
     page_items_default: int = _setting(50, "Items of one page when the caller names no limit.")
     scan_lines: int = _setting(
         5_000, "Lines that one page of a filtered history looks at, at most."
     )
-    ledger_assets: int = _setting(1_000, "Assets that one ledger may register.")
     credential_cache_seconds: float = _setting(
         2.0, "How long a checked API key is trusted before it is looked up again."
     )
     connections: int = _setting(2_000, "Open HTTP connections of one process, at most.")
     keep_alive_seconds: int = _setting(30, "How long an idle HTTP connection is kept.")
     shutdown_seconds: int = _setting(10, "How long a stop waits for requests under way.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the API's contract allows; the same in every installation."""
+
+    batch_operations: int = _setting(10_000, "Operations of one batch request, at most.")
+    entry_lines: int = _setting(200, "Lines of one entry, at most.")
+    entry_fees: int = _setting(20, "Fees of one entry, at most.")
+    body_bytes: int = _setting(65_536, "Size of a request body, at most.")
+    batch_body_bytes: int = _setting(8_388_608, "Size of a batch request's body, at most.")
+    metadata_bytes: int = _setting(8_192, "Size of one metadata object as JSON, at most.")
+    metadata_keys: int = _setting(50, "Keys of one metadata object, at most.")
+    text_characters: int = _setting(500, "Length of a description or name, at most.")
+    reference_characters: int = _setting(200, "Length of a reference or user id, at most.")
+    idempotency_key_characters: int = _setting(255, "Length of an Idempotency-Key, at most.")
+    ledger_assets: int = _setting(1_000, "Assets that one ledger may register.")
+
+
+LIMITS: Final = Limits()
 
 
 def read_settings(environment: Mapping[str, str], **overrides: object) -> Settings:
@@ -104,12 +112,33 @@ def _parse(name: str, text: str, kind: type) -> object:
 
 def render_reference() -> str:
     """The page docs/reference/limits.md."""
-    rows = [
+    settings = [
         f"| `CATENA_{setting.name.upper()}` | `{setting.default}` | {setting.metadata['doc']} |"
         for setting in dataclasses.fields(Settings)
     ]
-    head = (
-        "# Settings and limits\n\nEvery one is an environment variable. Seconds, bytes and days"
-        " are in the name.\n\n| variable | default | meaning |\n| --- | --- | --- |\n"
-    )
-    return head + "\n".join(rows) + "\n"
+    limits = [
+        f"| `{limit.name}` | `{limit.default}` | {limit.metadata['doc']} |"
+        for limit in dataclasses.fields(Limits)
+    ]
+    return "\n".join([
+        "# Settings and limits",
+        "",
+        "Names say the unit: seconds, days, bytes, characters.",
+        "",
+        "## Settings",
+        "",
+        "Each is an environment variable.",
+        "",
+        "| variable | default | meaning |",
+        "| --- | --- | --- |",
+        *settings,
+        "",
+        "## Limits",
+        "",
+        "These belong to the API's contract and are the same in every installation.",
+        "",
+        "| limit | value | meaning |",
+        "| --- | --- | --- |",
+        *limits,
+        "",
+    ])

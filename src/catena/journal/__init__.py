@@ -4,8 +4,9 @@ Work that waits at the same moment is decided in order and committed in one tran
 piece gets its own answer, and a refused piece harms none of its neighbours.
 """
 
-from catena.journal.journal import Journal, Ledger
+from catena.journal.journal import Journal
 from catena.journal.pieces import (
+    AccountState,
     Answer,
     ChangeAccount,
     OpenAccount,
@@ -18,10 +19,10 @@ from catena.journal.pieces import (
 )
 
 __all__ = [
+    "AccountState",
     "Answer",
     "ChangeAccount",
     "Journal",
-    "Ledger",
     "OpenAccount",
     "Operation",
     "Piece",

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from catena.journal.lane import Lane, LaneCounts
 
 if TYPE_CHECKING:
     from catena.clock import Clock
+    from catena.db.installation import Ledger
     from catena.db.pool import Pool
-    from catena.errors import CatenaError
-    from catena.journal.pieces import Answer, Piece
+    from catena.journal.pieces import Piece
     from catena.settings import Settings
 
-__all__ = ["Journal", "Ledger"]
-
-
-class Ledger(NamedTuple):
-    """A book: `number` leads its rows, `id` is what callers see; `assets` beside ISO 4217."""
-
-    number: int
-    id: str
-    name: str
-    assets: dict[str, int]
+__all__ = ["Journal"]
 
 
 class Journal:

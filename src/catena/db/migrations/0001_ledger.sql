@@ -12,6 +12,7 @@ CREATE TABLE ledgers (
     id          uuid NOT NULL UNIQUE,
     name        text NOT NULL,
     assets      jsonb NOT NULL DEFAULT '{}',  -- code -> exponent, beside ISO 4217
+    payload     uuid,                   -- of the request that made it
     created_at  timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 

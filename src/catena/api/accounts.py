@@ -1,0 +1,213 @@
+"""Accounts: open, read, list, change, close; their balances and histories."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from catena.api import examples
+from catena.api.bodies import Body, CurrencyCode, Metadata, Reference, Text
+from catena.api.documentation import describe
+from catena.api.requests import app_of, perform
+from catena.api.views import AccountView, encode, view_account
+from catena.api.writes import Context, Reply, Write
+from catena.auth.scopes import Scope
+from catena.errors import InvalidInput, PreconditionRequired
+from catena.ids import ACCOUNT, new_id, parse_id
+from catena.journal import AccountState, ChangeAccount, OpenAccount, Operation, Result
+from catena.ledger.accounts import AccountStatus, AccountType
+from catena.ledger.terms import Profile, TermsChange
+from catena.money import MAX_AMOUNT_MINOR
+
+__all__ = ["CLOSE", "OPEN", "router"]
+
+router = APIRouter(tags=["Accounts"])
+
+Floor = Annotated[
+    int,
+    Field(
+        ge=-MAX_AMOUNT_MINOR,
+        le=MAX_AMOUNT_MINOR,
+        description="Lowest posted - reserved, in minor units; negative for a credit line.",
+    ),
+]
+Ceiling = Annotated[
+    int, Field(ge=0, le=MAX_AMOUNT_MINOR, description="Highest posted, in minor units.")
+]
+
+
+class AccountRequest(Body):
+    """A new account. A wallet is a liability account with a `user_id`."""
+
+    type: AccountType = AccountType.LIABILITY
+    currency: CurrencyCode
+    user_id: Annotated[Reference | None, Field(description="Who owns the wallet.")] = None
+    name: Text | None = None
+    floor: Annotated[
+        Annotated[int, Field(ge=-MAX_AMOUNT_MINOR, le=0)] | None,
+        Field(
+            description="Lowest posted - reserved, in minor units, 0 or less; null for none. Left"
+            " out: 0 for a liability, none for the other types."
+        ),
+    ] = None
+    ceiling: Ceiling | None = None
+    metadata: Metadata = {}
+
+
+class ChangeRequest(Body):
+    """What is left out stays; null clears a name or a ceiling."""
+
+    name: Text | None = None
+    metadata: Metadata = {}
+    status: Literal["active", "frozen", "blocked"] = "active"
+    floor: Floor | None = None
+    ceiling: Ceiling | None = None
+
+
+class CloseRequest(Body):
+    """Nothing to say."""
+
+
+def _open(request: AccountRequest, context: Context) -> Sequence[Operation]:
+    floor = request.floor
+    if "floor" not in request.model_fields_set and request.type is AccountType.LIABILITY:
+        floor = 0
+    profile = Profile(
+        new_id(ACCOUNT),
+        request.type,
+        context.currency(request.currency).code,
+        None,
+        request.user_id,
+        request.name,
+        json.dumps(request.metadata, separators=(",", ":")),
+        AccountStatus.ACTIVE,
+        floor,
+        request.ceiling,
+        1,
+    )
+    return (OpenAccount(profile),)
+
+
+def _change(request: ChangeRequest, context: Context) -> Sequence[Operation]:
+    fields: dict[str, Any] = {
+        name: getattr(request, name) for name in sorted(request.model_fields_set)
+    }
+    if not fields:
+        raise InvalidInput("A change names at least one field.")
+    if "metadata" in fields:
+        fields["metadata"] = json.dumps(fields["metadata"], separators=(",", ":"))
+    if "status" in fields:
+        fields["status"] = AccountStatus(fields["status"])
+    return (ChangeAccount(_account_of(context), TermsChange(context.revision, fields)),)
+
+
+def _close(request: CloseRequest, context: Context) -> Sequence[Operation]:
+    change = TermsChange(context.revision, {"status": AccountStatus.CLOSED})
+    return (ChangeAccount(_account_of(context), change),)
+
+
+def _account_of(context: Context) -> str:
+    return parse_id(ACCOUNT, context.params["account_id"])
+
+
+def _render(status: int) -> Any:  # noqa: ANN401  # a renderer, as Write takes it
+    def render(results: Sequence[Result], context: Context) -> Reply:
+        state = results[0]
+        assert isinstance(state, AccountState)  # noqa: S101  # refusals are problems
+        view = view_account(state, context.ledger.id)
+        headers = [(b"etag", make_etag(view.revision))]
+        if status == 201:  # noqa: PLR2004  # Created
+            headers.append((b"location", b"/v1/accounts/" + view.id.encode()))
+        return Reply(status, encode(view), headers)
+
+    return render
+
+
+def make_etag(revision: int) -> bytes:
+    """The ETag of an account's revision."""
+    return f'"{revision}"'.encode()
+
+
+OPEN: Final = Write("open_account", AccountRequest, Scope.ACCOUNTS_WRITE, _open, _render(201))
+CHANGE: Final = Write("change_account", ChangeRequest, Scope.ACCOUNTS_WRITE, _change, _render(200))
+CLOSE: Final = Write("close_account", CloseRequest, Scope.ACCOUNTS_WRITE, _close, _render(200))
+
+_INVALID: Final = ("invalid_request", "malformed_json", "ledger_required", "not_found")
+_KEYED: Final = ("idempotency_key_required", "idempotency_key_reused", "idempotency_key_in_use")
+
+
+@router.post(
+    "/v1/accounts",
+    summary="Open an account",
+    operation_id="open_account",
+    openapi_extra=describe(
+        answers={201: ("The account.", AccountView, examples.ACCOUNT)},
+        body=AccountRequest,
+        example=examples.OPEN_ACCOUNT,
+        headers=("Idempotency-Key", "Catena-Ledger"),
+        errors=(*_INVALID, *_KEYED, "unknown_currency"),
+    ),
+)
+async def post_account(request: Request) -> Response:
+    """Open an account of one currency and one type, with a balance of zero."""
+    return await perform(request, OPEN)
+
+
+@router.patch(
+    "/v1/accounts/{account_id}",
+    summary="Change an account",
+    operation_id="change_account",
+    openapi_extra=describe(
+        answers={200: ("The account's next revision.", AccountView, examples.ACCOUNT)},
+        body=ChangeRequest,
+        example={"status": "frozen"},
+        headers=("If-Match", "Catena-Ledger"),
+        errors=(
+            *_INVALID,
+            "unknown_account",
+            "precondition_required",
+            "stale_revision",
+            "account_closed",
+            "floor_not_changeable",
+            "floor_above_balance",
+        ),
+    ),
+)
+async def patch_account(request: Request, account_id: str) -> Response:
+    """Change name, metadata, status, floor or ceiling of the revision that was read."""
+    request.state.revision = _parse_if_match(request)
+    return await perform(request, CHANGE, key=app_of(request).new_id("once_"))
+
+
+@router.post(
+    "/v1/accounts/{account_id}/close",
+    summary="Close an account",
+    operation_id="close_account",
+    openapi_extra=describe(
+        answers={200: ("The closed account.", AccountView, examples.ACCOUNT)},
+        body=CloseRequest,
+        example={},
+        headers=("Idempotency-Key", "Catena-Ledger"),
+        errors=(*_INVALID, *_KEYED, "unknown_account", "account_closed", "account_not_empty"),
+    ),
+)
+async def post_close(request: Request, account_id: str) -> Response:
+    """Close an account for ever. Nothing may be posted or reserved on it."""
+    return await perform(request, CLOSE)
+
+
+def _parse_if_match(request: Request) -> int | None:
+    """The revision that the caller read; None for any. Raises PreconditionRequired."""
+    value = request.headers.get("if-match")
+    if value is None:
+        raise PreconditionRequired
+    if value.strip() == "*":
+        return None
+    digits = value.strip().removeprefix("W/").strip('"')
+    return int(digits) if digits.isascii() and digits.isdigit() else 0

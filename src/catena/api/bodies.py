@@ -1,0 +1,178 @@
+"""From bytes to a checked request, and the types that fields of requests have.
+
+Invariant: what passes here is one JSON object in UTF-8, without repeated names, unknown fields,
+floats where numbers count, or NUL; limits are those of `settings.LIMITS`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
+
+from catena.errors import InvalidInput, MalformedJson
+from catena.money import MAX_AMOUNT_MINOR
+from catena.settings import LIMITS
+
+__all__ = [
+    "AccountId",
+    "Amount",
+    "Body",
+    "CurrencyCode",
+    "EntryId",
+    "Metadata",
+    "Moment",
+    "RateText",
+    "Reference",
+    "Text",
+    "decode",
+    "explain",
+]
+
+_NO_NUL: Final = r"^[^\x00]*$"
+
+
+class Body(BaseModel):
+    """A JSON object that takes no other fields than its own, and no value for another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+AccountId = Annotated[
+    str,
+    StringConstraints(pattern=r"^acct_[0-9a-f]{32}$"),
+    Field(examples=["acct_01937c5e8f3a7b2c9d4e5f6a7b8c9d0e"]),
+]
+EntryId = Annotated[
+    str,
+    StringConstraints(pattern=r"^ent_[0-9a-f]{32}$"),
+    Field(examples=["ent_01937c5e8f3a7b2c9d4e5f6a7b8c9d0e"]),
+]
+Amount = Annotated[
+    int,
+    Field(
+        strict=True,
+        gt=0,
+        le=MAX_AMOUNT_MINOR,
+        description="Minor units of the currency: 12550 USD is 125.50 dollars.",
+        examples=[12550],
+    ),
+]
+CurrencyCode = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Z][A-Z0-9]{2,11}$"),
+    Field(description="ISO 4217, or an asset of the ledger.", examples=["USD"]),
+]
+Text = Annotated[
+    str, StringConstraints(min_length=1, max_length=LIMITS.text_characters, pattern=_NO_NUL)
+]
+Reference = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=LIMITS.reference_characters, pattern=_NO_NUL),
+    Field(description="The caller's own; unique for ever within ledger and type."),
+]
+RateText = Annotated[
+    str,
+    StringConstraints(pattern=r"^(0|[1-9][0-9]{0,18})(\.[0-9]{1,18})?$"),
+    Field(description="A plain decimal.", examples=["0.0275"]),
+]
+Moment = Annotated[
+    AwareDatetime,
+    Field(description="RFC 3339 with an offset.", examples=["2026-03-01T12:00:00Z"]),
+]
+
+
+def _check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+    size = len(json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode())
+    if size > LIMITS.metadata_bytes:
+        raise ValueError(f"metadata is at most {LIMITS.metadata_bytes} bytes of JSON")
+    return metadata
+
+
+_Key = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=_NO_NUL)]
+_Value = (
+    Annotated[bool, Field(strict=True)]
+    | Annotated[int, Field(strict=True, ge=-MAX_AMOUNT_MINOR - 1, le=MAX_AMOUNT_MINOR)]
+    | Annotated[str, StringConstraints(max_length=LIMITS.text_characters, pattern=_NO_NUL)]
+)
+Metadata = Annotated[
+    dict[_Key, _Value],
+    Field(
+        max_length=LIMITS.metadata_keys,
+        description="Strings, whole numbers and booleans of the caller's own.",
+        examples=[{"order": "A-1001"}],
+    ),
+    AfterValidator(_check_metadata),
+]
+
+_Model = TypeVar("_Model", bound=Body)
+
+
+def decode(model: type[_Model], body: bytes) -> _Model:
+    """The request that a body holds. Raises MalformedJson or InvalidInput."""
+    try:
+        request = model.__pydantic_validator__.validate_json(body)
+    except ValidationError as error:
+        raise explain(error, body) from None
+    # Every name is followed by a colon, so as many colons as fields leave no repeated name.
+    if body.count(b":") != _count_names(request):
+        _refuse_repeated_names(body)
+    return request  # type: ignore[no-any-return]  # the validator of that model made it
+
+
+def _count_names(value: object) -> int:
+    if isinstance(value, BaseModel):
+        names = len(value.model_fields_set)
+        for inner in value.__dict__.values():
+            if isinstance(inner, (BaseModel, dict, list, tuple)):
+                names += _count_names(inner)
+        return names
+    if isinstance(value, dict):
+        return len(value) + sum(map(_count_names, value.values()))
+    if isinstance(value, (list, tuple)):
+        return sum(map(_count_names, value))
+    return 0
+
+
+def _refuse_repeated_names(body: bytes) -> None:
+    def check(pairs: list[tuple[str, object]]) -> None:
+        if len({name for name, _ in pairs}) != len(pairs):
+            raise MalformedJson("A name stands twice in one object.")
+
+    json.loads(body, object_pairs_hook=check)
+
+
+def explain(error: ValidationError, body: bytes = b"") -> InvalidInput | MalformedJson:
+    """What is wrong where, without repeating what was sent."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    if found[0]["type"] == "json_invalid":
+        return MalformedJson()
+    if body:
+        _refuse_repeated_names(body)
+    fields = {_point(item["loc"]): _sentence(item["msg"]) for item in found[:_FIELDS_SHOWN]}
+    return InvalidInput(fields=list(fields.items()))
+
+
+_FIELDS_SHOWN: Final = 20
+
+
+def _point(location: tuple[int | str, ...]) -> str:
+    if location[:1] == ("metadata",):
+        location = location[:2]  # what follows names the types that a value could have
+    elif location[:1] == ("operations",):
+        location = location[:2] + location[3:]  # the third names the operation's type
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+def _sentence(message: str) -> str:
+    return message.removeprefix("Value error, ")

@@ -1,0 +1,107 @@
+"""The HTTP application: routes, request ids, and problem documents on every path."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from catena import errors
+from catena.api import accounts, documentation, entries, health, ledgers, movements
+from catena.api.bodies import explain
+from catena.api.requests import respond
+from catena.api.writes import problem_reply
+from catena.db.pool import is_lost
+from catena.ids import REQUEST
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from catena.app import App
+
+__all__ = ["create_http"]
+
+_log = structlog.get_logger(__name__)
+
+
+def create_http(app: App) -> FastAPI:
+    """The ASGI application over these parts."""
+    http = FastAPI(
+        title="Catena",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    http.state.catena = app
+    for room in (ledgers, accounts, movements, entries, health, documentation):
+        http.include_router(room.router)
+    http.add_exception_handler(errors.CatenaError, _answer_error)
+    http.add_exception_handler(RequestValidationError, _answer_invalid)
+    http.add_exception_handler(HTTPException, _answer_http)
+    http.add_middleware(RequestIds)
+    return http
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, errors.CatenaError)  # noqa: S101  # registered for these alone
+    return respond(problem_reply(error, request.state.request_id))
+
+
+async def _answer_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    fields = [("/".join(["", *map(str, item["loc"])]), item["msg"]) for item in error.errors()]
+    return await _answer_error(request, errors.InvalidInput(fields=fields))
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    known: dict[int, type[errors.CatenaError]] = {
+        404: errors.NotFound,
+        405: errors.MethodNotAllowed,
+    }
+    response = await _answer_error(request, known.get(error.status_code, errors.BadRequest)())
+    response.headers.update(error.headers or {})
+    return response
+
+
+class RequestIds:
+    """Gives each request an id, sends it back, and turns what nobody caught into a problem."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        parts: App = scope["app"].state.catena
+        request_id = parts.new_id(REQUEST)
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = False
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"].append((b"request-id", request_id.encode()))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception as error:
+            if started:
+                raise
+            if not is_lost(error):
+                _log.exception("request_failed", request_id=request_id, path=scope["path"])
+            known = errors.DatabaseUnavailable() if is_lost(error) else errors.CatenaError()
+            await respond(problem_reply(known, request_id))(scope, receive, send_with_id)

@@ -1,0 +1,157 @@
+"""Ledgers: create, list, read, and register assets of their own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from catena.api import examples
+from catena.api.bodies import Body, CurrencyCode, Text, decode
+from catena.api.documentation import describe
+from catena.api.requests import app_of, authenticate, read_body, respond
+from catena.api.views import AssetView, LedgerList, LedgerView, encode, view_ledger
+from catena.api.writes import Reply, digest, fingerprint, parse_key, require
+from catena.auth.scopes import Scope
+from catena.db.installation import Ledger, create_ledger, put_asset
+from catena.errors import Conflict, IdempotencyKeyRequired, IdempotencyKeyReused, InvalidInput
+from catena.ids import LEDGER, derive_id
+from catena.money import ASSET_EXPONENT_MAX, define_asset
+from catena.settings import LIMITS
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["Ledgers"])
+
+
+class AssetRequest(Body):
+    """A currency of the ledger's own."""
+
+    code: CurrencyCode
+    exponent: Annotated[int, Field(ge=0, le=ASSET_EXPONENT_MAX)]
+
+
+class LedgerRequest(Body):
+    """A new book. ISO 4217 currencies are always there; `assets` come beside them."""
+
+    name: Text
+    assets: Annotated[list[AssetRequest], Field(max_length=LIMITS.ledger_assets)] = []
+
+
+class ExponentRequest(Body):
+    """How many decimal places one unit of the asset has."""
+
+    exponent: Annotated[int, Field(ge=0, le=ASSET_EXPONENT_MAX)]
+
+
+@router.post(
+    "/v1/ledgers",
+    summary="Create a ledger",
+    operation_id="create_ledger",
+    openapi_extra=describe(
+        answers={201: ("The ledger.", LedgerView, examples.LEDGER)},
+        body=LedgerRequest,
+        example={"name": "main", "assets": [{"code": "PTS", "exponent": 0}]},
+        headers=("Idempotency-Key",),
+        errors=("invalid_request", "malformed_json", "idempotency_key_reused"),
+    ),
+)
+async def post_ledger(request: Request) -> Response:
+    """Create a book, isolated from all others. The key decides its id, so it is made once."""
+    app = app_of(request)
+    caller = await authenticate(request)
+    require(caller, Scope.LEDGERS_WRITE)
+    header = request.headers.get("idempotency-key")
+    if header is None:
+        raise IdempotencyKeyRequired
+    wanted = decode(LedgerRequest, await read_body(request, LIMITS.body_bytes))
+    assets = {asset.code: asset.exponent for asset in wanted.assets}
+    if len(assets) != len(wanted.assets):
+        raise InvalidInput(fields=[("/assets", "An asset is named twice.")])
+    for code, exponent in assets.items():
+        define_asset(code, exponent)
+    id, payload = derive_id(LEDGER, caller.id, parse_key(header)), digest(fingerprint(wanted))
+    async with app.pool.acquire() as connection:
+        made = await create_ledger(connection, id, wanted.name, assets, payload)
+    ledger = next(ledger for ledger in await app.ledgers.refresh() if ledger.id == id)
+    if ledger.payload != payload:
+        raise IdempotencyKeyReused
+    # Assets may have been added since: the first answer is what was asked for.
+    reply = Reply(201, encode(view_ledger(ledger._replace(assets=assets))))
+    return respond(reply if made else reply._replace(headers=((b"idempotency-replayed", b"true"),)))
+
+
+@router.get(
+    "/v1/ledgers",
+    summary="List the ledgers that the credential may use",
+    operation_id="list_ledgers",
+    openapi_extra=describe(
+        answers={200: ("The ledgers.", LedgerList, {"items": [examples.LEDGER]})},
+        errors=(),
+        headers=(),
+    ),
+)
+async def list_ledgers(request: Request) -> Response:
+    """Every ledger of the installation, or those that the credential is limited to."""
+    app = app_of(request)
+    caller = await authenticate(request)
+    require(caller, Scope.LEDGERS_READ)
+    ledgers = [
+        view_ledger(ledger)
+        for ledger in await app.ledgers.refresh()
+        if caller.ledgers is None or ledger.id in caller.ledgers
+    ]
+    return respond(Reply(200, encode(LedgerList(ledgers))))
+
+
+@router.get(
+    "/v1/ledgers/{ledger_id}",
+    summary="Read a ledger",
+    operation_id="get_ledger",
+    openapi_extra=describe(
+        answers={200: ("The ledger.", LedgerView, examples.LEDGER)},
+        errors=("not_found",),
+        headers=(),
+    ),
+)
+async def get_ledger(request: Request, ledger_id: str) -> Response:
+    """A ledger by its id."""
+    ledger = await _find(request, ledger_id, Scope.LEDGERS_READ)
+    return respond(Reply(200, encode(view_ledger(ledger))))
+
+
+@router.put(
+    "/v1/ledgers/{ledger_id}/assets/{code}",
+    summary="Register an asset",
+    operation_id="put_asset",
+    openapi_extra=describe(
+        answers={200: ("The asset.", AssetView, {"code": "PTS", "exponent": 0})},
+        body=ExponentRequest,
+        example={"exponent": 0},
+        headers=(),
+        errors=("invalid_request", "malformed_json", "not_found", "conflict"),
+    ),
+)
+async def put_ledger_asset(request: Request, ledger_id: str, code: str) -> Response:
+    """Add a currency of the ledger's own. Its exponent never changes."""
+    ledger = await _find(request, ledger_id, Scope.LEDGERS_WRITE)
+    wanted = decode(ExponentRequest, await read_body(request, LIMITS.body_bytes))
+    define_asset(code, wanted.exponent)
+    if code not in ledger.assets and len(ledger.assets) >= LIMITS.ledger_assets:
+        raise InvalidInput("The ledger has as many assets as it can have.")
+    app = app_of(request)
+    async with app.pool.acquire() as connection:
+        exponent = await put_asset(connection, ledger.number, code, wanted.exponent)
+    if exponent != wanted.exponent:
+        raise Conflict("The asset is registered with another exponent.")
+    await app.ledgers.refresh()
+    return respond(Reply(200, encode(AssetView(code, exponent))))
+
+
+async def _find(request: Request, ledger_id: str, scope: Scope) -> Ledger:
+    caller = await authenticate(request)
+    require(caller, scope)
+    return await app_of(request).ledgers.find(caller, ledger_id)

@@ -1,0 +1,71 @@
+"""Serves the API: uvicorn on uvloop, with the hot routes in the protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from catena.api.hot import make_protocol
+from catena.api.http import create_http
+
+if TYPE_CHECKING:
+    from catena.app import App
+
+__all__ = ["serve"]
+
+
+async def serve(app: App, *, ready: Callable[[str], None] = lambda _: None) -> None:
+    """Serve until SIGINT or SIGTERM; then finish the requests under way.
+
+    `ready` is told the address once connections are taken.
+    """
+    settings = app.settings
+    config = uvicorn.Config(
+        create_http(app),
+        host=settings.host,
+        port=settings.port,
+        http=make_protocol(app),
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        limit_concurrency=settings.connections,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+        backlog=settings.connections,
+    )
+    server = _Server(config, ready)
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, server.stop)
+    await server.serve()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server; the signals are ours, so that what runs beside it stops in order."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]  # noqa: ANN201  # as uvicorn has it
+        """Leave the signals to `serve`."""
+        yield
+
+    def stop(self) -> None:
+        """Take no new connections and finish."""
+        self.should_exit = True
+
+    async def startup(self, sockets: object = None) -> None:
+        """Start, and say where."""
+        await super().startup(sockets)  # type: ignore[arg-type]
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            self._ready(f"http://{host}:{port}")

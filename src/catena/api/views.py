@@ -1,0 +1,179 @@
+"""What the API answers with: the shape of each resource, and how it is made from the books.
+
+Invariant: an entry looks the same wherever it appears. Amounts are minor units.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from catena.api.problems import Problem
+from catena.db.installation import Ledger
+from catena.journal import AccountState
+from catena.ledger.accounts import AccountStatus, AccountType, Side
+from catena.ledger.entries import Entry, EntryType, Line
+
+__all__ = [
+    "AccountView",
+    "AssetView",
+    "BatchView",
+    "EntryView",
+    "LedgerList",
+    "LedgerView",
+    "LineView",
+    "ResultView",
+    "encode",
+    "view_account",
+    "view_entry",
+    "view_ledger",
+]
+
+Json = msgspec.Raw
+"""JSON that is passed on as it is stored."""
+
+_EMPTY = Json(b"{}")
+_encoder = msgspec.json.Encoder()
+encode = _encoder.encode
+
+Minor = Annotated[int, Meta(description="Minor units of the currency.")]
+Metadata = Annotated[Any, Meta(description="The caller's own.")]
+
+
+class LineView(Struct, frozen=True, gc=False):
+    """One debit or credit of one account."""
+
+    account_id: str
+    side: Side
+    amount: Minor
+    currency: str
+
+
+class EntryView(Struct, frozen=True):
+    """An immutable financial fact: debits equal credits in every currency."""
+
+    id: str
+    ledger_id: str
+    position: Annotated[int, Meta(description="Its number in the ledger, in commit order.")]
+    type: EntryType
+    description: str | None
+    reference: Annotated[str | None, Meta(description="The caller's own; unique within type.")]
+    effective_at: Annotated[dt.datetime, Meta(description="When it counts.")]
+    recorded_at: Annotated[dt.datetime, Meta(description="When the ledger learned it.")]
+    lines: Sequence[LineView]
+    metadata: Metadata
+    details: Annotated[Any, Meta(description="What was computed: fees charged, rate used.")]
+    corrects: Annotated[
+        str | None, Meta(description="The entry that this one reverses or refunds.")
+    ]
+    reversed_by: Annotated[str | None, Meta(description="The reversal in force, if any.")]
+
+
+class AccountView(Struct, frozen=True):
+    """An account: one currency, one type. A wallet is a liability account with a `user_id`."""
+
+    id: str
+    ledger_id: str
+    type: AccountType
+    currency: str
+    role: Annotated[str | None, Meta(description="Set on system accounts.")]
+    user_id: str | None
+    name: str | None
+    status: AccountStatus
+    floor: Annotated[
+        int | None, Meta(description="Lowest posted - reserved, minor units; null: none.")
+    ]
+    ceiling: Annotated[int | None, Meta(description="Highest posted, minor units; null: none.")]
+    metadata: Metadata
+    revision: Annotated[int, Meta(description="Grows with each change; also the ETag.")]
+    created_at: dt.datetime
+    updated_at: dt.datetime
+
+
+class AssetView(Struct, frozen=True):
+    """A currency of the ledger's own: an amount of 10 ** exponent minor units is one."""
+
+    code: str
+    exponent: int
+
+
+class LedgerView(Struct, frozen=True):
+    """A book, isolated from all others."""
+
+    id: str
+    name: str
+    assets: Sequence[AssetView]
+    created_at: dt.datetime
+
+
+class LedgerList(Struct, frozen=True):
+    """Ledgers, the oldest first."""
+
+    items: Sequence[LedgerView]
+
+
+class ResultView(Struct, frozen=True, omit_defaults=True):
+    """The result of one operation: the entry that stands for it, or why there is none."""
+
+    entry_id: str | None = None
+    position: int | None = None
+    problem: Problem | None = None
+
+
+class BatchView(Struct, frozen=True):
+    """The results of a batch, in the order of its operations."""
+
+    ledger_id: str
+    posted: int
+    refused: int
+    results: Sequence[ResultView]
+
+
+def view_entry(entry: Entry, ledger_id: str) -> EntryView:
+    """The entry as the API shows it."""
+    return EntryView(
+        entry.id,
+        ledger_id,
+        entry.position,
+        entry.type,
+        entry.description,
+        entry.reference,
+        entry.effective_at,
+        entry.recorded_at,
+        [LineView(*line) for line in entry.lines],
+        _EMPTY if entry.metadata is None else Json(entry.metadata.encode()),
+        None if entry.details is None else Json(entry.details.encode()),
+        entry.corrects,
+        entry.reversed_by,
+    )
+
+
+def view_account(state: AccountState, ledger_id: str) -> AccountView:
+    """The account as the API shows it."""
+    profile = state.profile
+    return AccountView(
+        profile.id,
+        ledger_id,
+        profile.type,
+        profile.currency,
+        profile.role,
+        profile.user_id,
+        profile.name,
+        profile.status,
+        profile.floor,
+        profile.ceiling,
+        Json(profile.metadata.encode()),
+        profile.revision,
+        state.created_at,
+        state.updated_at,
+    )
+
+
+def view_ledger(ledger: Ledger) -> LedgerView:
+    """The ledger as the API shows it."""
+    assets = [AssetView(code, exponent) for code, exponent in sorted(ledger.assets.items())]
+    return LedgerView(ledger.id, ledger.name, assets, ledger.created_at)

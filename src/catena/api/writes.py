@@ -1,0 +1,165 @@
+"""The one way from a POST to the journal and back: decode, build, submit, render.
+
+Every writing route is a `Write`, whichever way its request came in. Nothing is stored for a
+request that never ran; what ran is answered the same for ever under its Idempotency-Key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from catena.api.bodies import Body, decode
+from catena.api.problems import PROBLEM_JSON, problem_of_error, problem_of_refusal
+from catena.api.views import encode
+from catena.errors import CatenaError, Forbidden, InvalidIdempotencyKey
+from catena.journal import Answer, Operation, Piece
+from catena.money import ISO_CURRENCIES, Currency, define_asset, iso_currency
+from catena.settings import LIMITS
+
+if TYPE_CHECKING:
+    from catena.auth.keys import Caller
+    from catena.db.installation import Ledger
+    from catena.journal import Journal, Result
+
+__all__ = [
+    "JSON",
+    "Context",
+    "Reply",
+    "Write",
+    "digest",
+    "fingerprint",
+    "parse_key",
+    "problem_reply",
+    "require",
+    "submit",
+]
+
+JSON: Final = "application/json"
+
+
+class Reply(NamedTuple):
+    """An HTTP answer. Header names and values are ready to be sent."""
+
+    status: int
+    body: bytes
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    content_type: str = JSON
+
+
+class Context(NamedTuple):
+    """For whom and where a request is done. `params`: of the path; `revision`: of If-Match."""
+
+    caller: Caller
+    ledger: Ledger
+    request_id: str
+    params: Mapping[str, str] = {}
+    revision: int | None = None
+
+    def currency(self, code: str) -> Currency:
+        """The currency with this code in this ledger. Raises UnknownCurrency."""
+        if code in ISO_CURRENCIES:
+            return ISO_CURRENCIES[code]
+        exponent = self.ledger.assets.get(code)
+        return iso_currency(code) if exponent is None else define_asset(code, exponent)
+
+
+class Write(NamedTuple):
+    """A route that writes: what it takes, what it asks of the journal, how it answers.
+
+    `scope`: what the caller needs; None when `build` asks for it. `atomic` decides from the
+    request whether its operations stand or fall together.
+    """
+
+    name: str
+    model: type[Body]
+    scope: str | None
+    build: Callable[[Any, Context], Sequence[Operation]]
+    render: Callable[[Sequence[Result], Context], Reply]
+    atomic: Callable[[Any], bool] = lambda _: True
+    body_bytes: int = LIMITS.body_bytes
+
+
+def require(caller: Caller, scope: str) -> None:
+    """Raise Forbidden unless the caller has the scope."""
+    if scope not in caller.scopes:
+        raise Forbidden(f"The scope {scope} is needed.")
+
+
+def parse_key(text: str) -> str:
+    """The Idempotency-Key; bare and quoted keys are the same. Raises InvalidIdempotencyKey."""
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        text = text[1:-1]
+    if not 0 < len(text) <= LIMITS.idempotency_key_characters:
+        raise InvalidIdempotencyKey
+    if not (text.isascii() and text.isprintable()):
+        raise InvalidIdempotencyKey
+    return text
+
+
+def submit(
+    write: Write,
+    context: Context,
+    key: str,
+    body: bytes,
+    journal: Journal,
+    reply: Callable[[Reply], None],
+) -> None:
+    """Submit a request to the journal; `reply` is called once, when it is committed or refused.
+
+    Raises CatenaError for what never runs.
+    """
+    caller, ledger = context.caller, context.ledger
+    if write.scope is not None:
+        require(caller, write.scope)
+    request = decode(write.model, body)
+    operations = write.build(request, context)
+
+    def answer(result: Answer | CatenaError) -> None:
+        reply(_render(write, context, result))
+
+    piece = Piece(
+        operations,
+        key=digest(caller.id, key),
+        payload=digest(write.name, context.params, fingerprint(request)),
+        done=answer,
+        atomic=write.atomic(request),
+    )
+    journal.submit(ledger, piece)
+
+
+def fingerprint(request: Body) -> str:
+    """What the caller sent, without defaults, whatever its spacing or order of fields."""
+    return request.__pydantic_serializer__.to_json(request, exclude_unset=True).decode()
+
+
+def digest(*parts: object) -> str:
+    """A fingerprint of 16 bytes, in hex."""
+    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+
+
+_REPLAYED: Final = (b"idempotency-replayed", b"true")
+
+
+def _render(write: Write, context: Context, result: Answer | CatenaError) -> Reply:
+    if isinstance(result, CatenaError):
+        return problem_reply(result, context.request_id)
+    if result.refused is not None:
+        operation = result.refused if write.model.__name__ == "BatchRequest" else None
+        problem = problem_of_refusal(result.results[0], context.request_id, operation)
+        reply = Reply(problem.status, encode(problem), (), PROBLEM_JSON)
+    else:
+        reply = write.render(result.results, context)
+    return reply._replace(headers=(*reply.headers, _REPLAYED)) if result.replayed else reply
+
+
+def problem_reply(error: CatenaError, request_id: str) -> Reply:
+    """The reply that an error is answered with."""
+    problem = problem_of_error(error, request_id)
+    headers: list[tuple[bytes, bytes]] = []
+    if problem.status == 503:
+        headers.append((b"retry-after", b"1"))
+    if problem.status == 401:
+        headers.append((b"www-authenticate", b'Bearer realm="catena"'))
+    return Reply(problem.status, encode(problem), headers, PROBLEM_JSON)

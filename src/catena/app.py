@@ -1,0 +1,95 @@
+"""The composition root: settings in, a running application's parts out, wired by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import NamedTuple
+
+from catena.auth.callers import Callers
+from catena.auth.ledgers import Ledgers
+from catena.clock import Clock, system_clock
+from catena.db.embedded import start_embedded
+from catena.db.installation import read_secret
+from catena.db.migrate import migrate
+from catena.db.pool import Pool, open_pool
+from catena.ids import IdSource, new_id
+from catena.journal import Journal
+from catena.settings import Settings
+
+__all__ = ["App", "Urls", "find_database", "open_app", "open_database"]
+
+
+class Urls(NamedTuple):
+    """Where the database is: for the schema's owner, and for the service."""
+
+    owner: str
+    service: str
+
+
+class App(NamedTuple):
+    """What the API and the commands are made of."""
+
+    settings: Settings
+    pool: Pool
+    journal: Journal
+    callers: Callers
+    ledgers: Ledgers
+    cursor_secret: bytes
+    clock: Clock
+    new_id: IdSource
+
+
+@contextmanager
+def find_database(
+    settings: Settings, report: Callable[[str], None] = lambda _: None
+) -> Iterator[Urls]:
+    """The database that is set, or the embedded one: started, or joined when it runs already.
+
+    Raises EmbeddedPostgresError. What was started here is stopped at the end.
+    """
+    if settings.database_url:
+        yield Urls(settings.migration_url or settings.database_url, settings.database_url)
+        return
+    with start_embedded(settings.data_dir, report=report) as server:
+        yield Urls(server.owner_dsn, server.service_dsn)
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Pool]:
+    """The pool of the database that is set or embedded, its schema up to date."""
+    with find_database(settings) as urls:
+        await migrate(urls.owner)
+        pool = await open_pool(settings, urls.service)
+        try:
+            yield pool
+        finally:
+            await pool.close()
+
+
+@asynccontextmanager
+async def open_app(
+    settings: Settings,
+    url: str,
+    *,
+    clock: Clock = system_clock,
+    new_id: IdSource = new_id,
+) -> AsyncIterator[App]:
+    """Every part over a migrated database; at the end what waits is finished first."""
+    pool = await open_pool(settings, url)
+    try:
+        async with pool.acquire() as connection:
+            cursor_secret = await read_secret(connection, "cursor")
+        journal = Journal(pool, settings, clock)
+        callers = Callers(pool, settings.credential_cache_seconds)
+        ledgers = Ledgers(pool)
+        await ledgers.refresh()
+        try:
+            yield App(
+                settings, pool, journal, callers, ledgers, cursor_secret, clock, new_id
+            )
+        finally:
+            await asyncio.wait_for(journal.close(), settings.shutdown_seconds)
+    finally:
+        await pool.close()

@@ -1,0 +1,55 @@
+"""Which ledger a request means, and whether its caller may use it (SPEC 7)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from catena.db.installation import Ledger, list_ledgers
+from catena.errors import LedgerRequired, NotFound
+
+if TYPE_CHECKING:
+    from catena.auth.keys import Caller
+    from catena.db.pool import Pool
+
+__all__ = ["Ledgers"]
+
+
+class Ledgers:
+    """The installation's ledgers, as this process last read them."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._by_id: dict[str, Ledger] = {}
+
+    async def refresh(self) -> list[Ledger]:
+        """Read them anew, the oldest first."""
+        async with self._pool.acquire() as connection:
+            ledgers = await list_ledgers(connection)
+        self._by_id = {ledger.id: ledger for ledger in ledgers}
+        return ledgers
+
+    def recall(self, caller: Caller, id: str | None) -> Ledger | None:
+        """The ledger that is meant, if this process knows it already."""
+        if id is None:
+            allowed = self._by_id if caller.ledgers is None else caller.ledgers
+            if len(allowed) != 1:
+                return None
+            (id,) = allowed
+        elif caller.ledgers is not None and id not in caller.ledgers:
+            return None
+        return self._by_id.get(id)
+
+    async def find(self, caller: Caller, id: str | None) -> Ledger:
+        """The ledger named, or left out, the only one that the caller may use.
+
+        Raises LedgerRequired when there are several, NotFound for any that the caller may not use.
+        """
+        ledger = self.recall(caller, id)
+        if ledger is None:
+            await self.refresh()
+            ledger = self.recall(caller, id)
+        if ledger is not None:
+            return ledger
+        if id is None:
+            raise LedgerRequired
+        raise NotFound("There is no such ledger for this credential.")

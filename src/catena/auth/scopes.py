@@ -1,0 +1,34 @@
+"""The scopes: what a credential may be allowed to do."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+__all__ = ["ALL_SCOPES", "Scope"]
+
+
+class Scope(StrEnum):
+    """One permission. A caller needs the scope of every operation in a request."""
+
+    ACCOUNTS_READ = "accounts:read"
+    """Read accounts, balances and histories."""
+    ACCOUNTS_WRITE = "accounts:write"
+    """Open, change and close accounts."""
+    ENTRIES_READ = "entries:read"
+    """Read entries."""
+    DEPOSITS_WRITE = "deposits:write"
+    WITHDRAWALS_WRITE = "withdrawals:write"
+    TRANSFERS_WRITE = "transfers:write"
+    EXCHANGES_WRITE = "exchanges:write"
+    CORRECTIONS_WRITE = "corrections:write"
+    """Reverse and refund entries."""
+    ENTRIES_WRITE = "entries:write"
+    """Post free entries to any account, system accounts included."""
+    LEDGERS_READ = "ledgers:read"
+    LEDGERS_WRITE = "ledgers:write"
+    """Create ledgers and register their assets."""
+    METRICS_READ = "metrics:read"
+
+
+ALL_SCOPES: Final = tuple(Scope)
