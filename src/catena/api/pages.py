@@ -1,0 +1,79 @@
+"""Pages of lists: opaque signed cursors and the link to the next page.
+
+Invariant: a cursor continues the list that gave it, with the same filters, and no other.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import urlencode
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from catena.api.views import encode
+from catena.api.writes import Reply
+from catena.errors import InvalidCursor
+from catena.settings import Settings
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+__all__ = ["PageQuery", "open_cursor", "page_reply", "seal_cursor"]
+
+_TAG_BYTES: Final = 12
+_DEFAULTS: Final = Settings()
+
+
+class PageQuery(BaseModel):
+    """What every list takes; unknown parameters are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: Annotated[
+        int, Field(ge=1, le=_DEFAULTS.page_items, description="Items of a page, at most.")
+    ] = _DEFAULTS.page_items_default
+    cursor: Annotated[
+        str | None, Field(max_length=2000, description="`next` of the page before.")
+    ] = None
+
+
+def seal_cursor(secret: bytes, query: BaseModel, place: str, state: Sequence[Any]) -> str:
+    """A cursor that continues the list at `place` with these filters from `state` (plain JSON)."""
+    body = json.dumps(state, separators=(",", ":")).encode()
+    return base64.urlsafe_b64encode(_sign(secret, query, place, body) + body).decode().rstrip("=")
+
+
+def open_cursor(secret: bytes, query: PageQuery, place: str) -> list[Any] | None:
+    """The state that the query's cursor holds; None without one. Raises InvalidCursor."""
+    if query.cursor is None:
+        return None
+    try:
+        raw = base64.urlsafe_b64decode(query.cursor + "=" * (-len(query.cursor) % 4))
+    except (binascii.Error, ValueError):
+        raise InvalidCursor from None
+    tag, body = raw[:_TAG_BYTES], raw[_TAG_BYTES:]
+    if not hmac.compare_digest(tag, _sign(secret, query, place, body)):
+        raise InvalidCursor
+    state: list[Any] = json.loads(body)
+    return state
+
+
+def _sign(secret: bytes, query: BaseModel, place: str, body: bytes) -> bytes:
+    filters = query.model_dump_json(exclude={"cursor", "limit"})
+    message = f"{place}\n{filters}\n".encode() + body
+    return hmac.digest(secret, message, hashlib.sha256)[:_TAG_BYTES]
+
+
+def page_reply(request: Request, view: Any, cursor: str | None) -> Reply:  # noqa: ANN401  # any list
+    """A page, with a Link header where another follows."""
+    if cursor is None:
+        return Reply(200, encode(view))
+    query: Mapping[str, str] = {**request.query_params, "cursor": cursor}
+    link = f'<{request.url.path}?{urlencode(query)}>; rel="next"'
+    return Reply(200, encode(view), [(b"link", link.encode("latin-1"))])
