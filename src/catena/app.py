@@ -14,6 +14,7 @@ from catena.db.embedded import start_embedded
 from catena.db.installation import read_secret
 from catena.db.migrate import migrate
 from catena.db.pool import Pool, open_pool
+from catena.db.shared_reads import SharedReads
 from catena.ids import IdSource, new_id
 from catena.journal import Journal
 from catena.settings import Settings
@@ -34,6 +35,7 @@ class App(NamedTuple):
     settings: Settings
     pool: Pool
     journal: Journal
+    balances: SharedReads
     callers: Callers
     ledgers: Ledgers
     cursor_secret: bytes
@@ -82,14 +84,16 @@ async def open_app(
         async with pool.acquire() as connection:
             cursor_secret = await read_secret(connection, "cursor")
         journal = Journal(pool, settings, clock)
+        balances = SharedReads(pool, settings)
         callers = Callers(pool, settings.credential_cache_seconds)
         ledgers = Ledgers(pool)
         await ledgers.refresh()
         try:
             yield App(
-                settings, pool, journal, callers, ledgers, cursor_secret, clock, new_id
+                settings, pool, journal, balances, callers, ledgers, cursor_secret, clock, new_id
             )
         finally:
+            await balances.close()
             await asyncio.wait_for(journal.close(), settings.shutdown_seconds)
     finally:
         await pool.close()

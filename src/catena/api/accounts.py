@@ -6,22 +6,25 @@ import json
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter
-from pydantic import Field
+from fastapi import APIRouter, Query
+from msgspec import Meta, Struct
+from pydantic import Field, Json
 from starlette.requests import Request
 from starlette.responses import Response
 
 from catena.api import examples
 from catena.api.bodies import Body, CurrencyCode, Metadata, Reference, Text
 from catena.api.documentation import describe
-from catena.api.requests import app_of, perform
+from catena.api.pages import PageQuery, open_cursor, page_reply, seal_cursor
+from catena.api.requests import app_of, identify, perform, respond
 from catena.api.views import AccountView, encode, view_account
 from catena.api.writes import Context, Reply, Write
 from catena.auth.scopes import Scope
-from catena.errors import InvalidInput, PreconditionRequired
+from catena.db.read.accounts import AccountFilter, AccountRow, list_accounts, read_account
+from catena.errors import InvalidInput, NotFound, PreconditionRequired
 from catena.ids import ACCOUNT, new_id, parse_id
 from catena.journal import AccountState, ChangeAccount, OpenAccount, Operation, Result
-from catena.ledger.accounts import AccountStatus, AccountType
+from catena.ledger.accounts import AccountStatus, AccountType, SystemRole
 from catena.ledger.terms import Profile, TermsChange
 from catena.money import MAX_AMOUNT_MINOR
 
@@ -211,3 +214,85 @@ def _parse_if_match(request: Request) -> int | None:
         return None
     digits = value.strip().removeprefix("W/").strip('"')
     return int(digits) if digits.isascii() and digits.isdigit() else 0
+
+
+class AccountList(Struct, frozen=True):
+    """Accounts, and the cursor of the next page."""
+
+    items: Sequence[AccountView]
+    next: Annotated[str | None, Meta(description="Null on the last page.")]
+
+
+class AccountQuery(PageQuery):
+    """Filters; all of those that are given must hold. `metadata` is a JSON object."""
+
+    user_id: Reference | None = None
+    currency: CurrencyCode | None = None
+    type: AccountType | None = None
+    status: AccountStatus | None = None
+    role: SystemRole | None = None
+    metadata: Annotated[
+        Json[Metadata] | None,
+        Field(description="Accounts whose metadata has all of this.", examples=['{"tier":"gold"}']),
+    ] = None
+
+
+@router.get(
+    "/v1/accounts/{account_id}",
+    summary="Read an account",
+    operation_id="get_account",
+    openapi_extra=describe(
+        answers={200: ("The account; its ETag is its revision.", AccountView, examples.ACCOUNT)},
+        errors=("invalid_id", "ledger_required", "not_found"),
+    ),
+)
+async def get_account(request: Request, account_id: str) -> Response:
+    """An account by its id."""
+    context = await identify(request, Scope.ACCOUNTS_READ)
+    id = parse_id(ACCOUNT, account_id)
+    async with app_of(request).pool.acquire() as connection:
+        row = await read_account(connection, context.ledger.number, id)
+    if row is None:
+        raise NotFound
+    view = _view_row(row, context)
+    return respond(Reply(200, encode(view), [(b"etag", make_etag(view.revision))]))
+
+
+@router.get(
+    "/v1/accounts",
+    summary="List accounts",
+    operation_id="list_accounts",
+    openapi_extra=describe(
+        answers={200: ("A page.", AccountList, {"items": [examples.ACCOUNT], "next": None})},
+        errors=("invalid_request", "invalid_cursor", "ledger_required", "not_found"),
+    ),
+)
+async def get_accounts(request: Request, query: Annotated[AccountQuery, Query()]) -> Response:
+    """Accounts by user, currency, type, status, role and metadata, in the order of their ids."""
+    context = await identify(request, Scope.ACCOUNTS_READ)
+    app = app_of(request)
+    place = f"accounts {context.ledger.id}"
+    state = open_cursor(app.cursor_secret, query, place)
+    metadata = None if query.metadata is None else json.dumps(query.metadata)
+    wanted = AccountFilter(
+        query.user_id, query.role, query.currency, query.type, query.status, metadata
+    )
+    async with app.pool.acquire() as connection:
+        page = await list_accounts(
+            connection,
+            context.ledger.number,
+            wanted,
+            after=state[0] if state else None,
+            limit=query.limit,
+            look_at=app.settings.scan_lines,
+        )
+    cursor = None
+    if page.next is not None:
+        cursor = seal_cursor(app.cursor_secret, query, place, [page.next])
+    items = [_view_row(row, context) for row in page.items]
+    return respond(page_reply(request, AccountList(items, cursor), cursor))
+
+
+def _view_row(row: AccountRow, context: Context) -> AccountView:
+    created_at = row.profile.created_at or row.updated_at
+    return view_account(AccountState(row.profile, created_at, row.updated_at), context.ledger.id)

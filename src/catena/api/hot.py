@@ -23,7 +23,7 @@ from catena.settings import LIMITS
 
 if TYPE_CHECKING:
     from catena.app import App
-    from catena.db.read.balances import Balance
+    from catena.ledger.balances import Balance
 
 __all__ = ["make_protocol"]
 

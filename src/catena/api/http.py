@@ -15,7 +15,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from catena import errors
-from catena.api import accounts, documentation, entries, health, ledgers, movements
+from catena.api import (
+    accounts,
+    balances,
+    documentation,
+    entries,
+    health,
+    ledgers,
+    movements,
+)
 from catena.api.bodies import explain
 from catena.api.requests import respond
 from catena.api.writes import problem_reply
@@ -42,7 +50,7 @@ def create_http(app: App) -> FastAPI:
         redirect_slashes=False,
     )
     http.state.catena = app
-    for room in (ledgers, accounts, movements, entries, health, documentation):
+    for room in (ledgers, accounts, balances, movements, entries, health, documentation):
         http.include_router(room.router)
     http.add_exception_handler(errors.CatenaError, _answer_error)
     http.add_exception_handler(RequestValidationError, _answer_invalid)
