@@ -51,7 +51,7 @@ cover: $(VENV)/.dev
 		--cov-report=term-missing:skip-covered --cov-fail-under=100 tests/test_money.py tests/ledger $(ARGS)
 
 bench: $(VENV)/.dev
-	$(BIN)/catena bench $(ARGS)
+	$(BIN)/python -m bench $(ARGS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix

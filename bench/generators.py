@@ -1,0 +1,144 @@
+"""The load generators: wrk for HTTP, pgbench for the baseline. Each run gives one sample."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bench.probes import NotMeasured, Sample
+from bench.usage import read_resident_mb
+from catena.db.embedded.binaries import find_binaries
+from catena.db.embedded.cluster import ADMIN
+
+if TYPE_CHECKING:
+    from bench.book import Book
+    from bench.rig import Rig, Service
+
+__all__ = ["Load", "call_pgbench", "find_wrk", "run_pgbench", "run_wrk", "write_list"]
+
+_LUA: Final = Path(__file__).parent / "lua"
+_WATCH_SECONDS: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What wrk does. `list` is a file that the script reads: accounts, paths or bodies.
+
+    `operations`: of one request. `hot`: the share of transfers that touch the fee account.
+    """
+
+    script: str
+    list: Path
+    connections: int
+    expect: int
+    operations: int = 1
+    hot: float = 0.0
+
+
+def find_wrk() -> str:
+    """The program. Raises NotMeasured."""
+    wrk = shutil.which("wrk")
+    if wrk is None:
+        raise NotMeasured("wrk is not installed (Debian: apt-get install wrk).")
+    return wrk
+
+
+def write_list(path: Path, lines: Sequence[str]) -> Path:
+    """Write a list that a script reads."""
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
+
+
+def run_wrk(rig: Rig, service: Service, book: Book, load: Load, seconds: int) -> Sample:
+    """One run with one thread, which leaves the other core to the service and PostgreSQL."""
+    seed = random.getrandbits(31)
+    environment = os.environ | {
+        "BENCH_EXPECT": str(load.expect),
+        "BENCH_HOT": str(load.hot),
+        "BENCH_LIST": str(load.list),
+        "BENCH_KEY": book.key,
+        "BENCH_LEDGER": book.ledger,
+        "BENCH_LUA": str(_LUA),
+        "BENCH_RUN": f"{seed:x}",
+        "BENCH_SEED": str(seed),
+    }
+    command = [find_wrk(), "-t1", f"-c{load.connections}", f"-d{seconds}s", "--timeout", "30s"]
+    command += ["-s", str(_LUA / f"{load.script}.lua"), service.url]
+    with rig.measuring(service) as meter:
+        output, api_mb = _run_watched(command, environment, service.pid)
+    report = json.loads(output.splitlines()[-1])
+    return Sample(
+        operations=report["requests"] * load.operations,
+        seconds=report["microseconds"] / 1e6,
+        p50_ms=report["p50_us"] / 1e3,
+        p99_ms=report["p99_us"] / 1e3,
+        api_mb=api_mb,
+        unexpected=report["unexpected"],
+        used=meter,
+    )
+
+
+def _run_watched(
+    command: Sequence[str], environment: Mapping[str, str], pid: int
+) -> tuple[str, float]:
+    """Output of the command, and the most memory that the process had meanwhile."""
+    largest = read_resident_mb(pid)
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        output = None
+        while output is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                output, _ = process.communicate(timeout=_WATCH_SECONDS)
+            largest = max(largest, read_resident_mb(pid))
+    if process.returncode:
+        raise RuntimeError(f"wrk failed:\n{output}")
+    return output, largest
+
+
+def run_pgbench(rig: Rig, database: str, clients: int, seconds: int) -> Sample:
+    """One run of TPC-B with prepared statements, two threads."""
+    with rig.measuring(None) as meter:
+        options = ["-M", "prepared", "-j", "2", "-c", str(clients), "-T", str(seconds)]
+        output = call_pgbench(rig, database, *options)
+    transactions = re.search(r"actually processed: (\d+)", output)
+    rate = re.search(r"tps = ([\d.]+) \(without", output)
+    failed = re.search(r"failed transactions: (\d+)", output)
+    if not (transactions and rate and failed):
+        raise RuntimeError(f"pgbench said something else:\n{output}")
+    operations = int(transactions[1])
+    return Sample(
+        operations=operations,
+        seconds=operations / float(rate[1]),
+        unexpected=int(failed[1]),
+        used=meter,
+    )
+
+
+def call_pgbench(rig: Rig, database: str, *options: str) -> str:
+    """Run pgbench of the wheel against the rig's server; gives what it prints."""
+    address = rig.server.address
+    environment = os.environ | {
+        "PGDATABASE": database,
+        "PGHOST": address.host,
+        "PGPASSFILE": str(rig.passwords),
+        "PGPORT": str(address.port),
+        "PGUSER": ADMIN,
+    }
+    finished = subprocess.run(
+        [str(find_binaries().program("pgbench")), *options],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if finished.returncode:
+        raise RuntimeError(f"pgbench failed:\n{finished.stderr}")
+    return finished.stdout

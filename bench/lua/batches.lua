@@ -1,0 +1,16 @@
+-- POST /v1/batches: the bodies of the list's files in turn, each time under a new key.
+local load = dofile(os.getenv("BENCH_LUA") .. "/load.lua")
+local bodies, head = {}, nil
+local turn = 0
+
+function init()
+  for index, path in ipairs(load.read_lines(os.getenv("BENCH_LIST"))) do
+    bodies[index] = load.read_all(path)
+  end
+  head = load.head("POST", "/v1/batches")
+end
+
+function request()
+  turn = turn % #bodies + 1
+  return load.posting(head, bodies[turn])
+end
