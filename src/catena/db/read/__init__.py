@@ -1,0 +1,5 @@
+"""What callers read of the books, one file a purpose: balances, accounts, entries, histories.
+
+Invariant: nothing here writes or locks, and no read costs more because its account or ledger is
+long: every statement walks an index, and what filters looks at a bounded number of rows.
+"""

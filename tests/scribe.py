@@ -1,0 +1,161 @@
+"""A ledger for tests that write what they read: accounts, deposits, transfers, through the journal.
+
+Invariant: everything is written by the real journal, in the service's role.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from catena.clock import system_clock
+from catena.db.installation import Ledger, create_ledger, list_ledgers
+from catena.db.pool import Pool, open_pool
+from catena.errors import CatenaError
+from catena.ids import ACCOUNT, LEDGER, new_id
+from catena.journal import (
+    AccountState,
+    Answer,
+    ChangeAccount,
+    Journal,
+    OpenAccount,
+    Operation,
+    Piece,
+    PostEntry,
+    RefundEntry,
+    ReverseEntry,
+)
+from catena.ledger.accounts import AccountStatus, AccountType, Side, SystemRole, system_account_id
+from catena.ledger.entries import Draft, Entry, EntryType, Line
+from catena.ledger.terms import Profile, TermsChange
+from catena.settings import Settings
+from tests.postgres import Database
+
+__all__ = ["Scribe", "open_ledger"]
+
+
+@dataclass(slots=True)
+class Scribe:
+    """Writes in one ledger. Everything is in USD."""
+
+    pool: Pool
+    journal: Journal
+    ledger: Ledger
+
+    @property
+    def number(self) -> int:
+        """What leads the ledger's rows."""
+        return self.ledger.number
+
+    @property
+    def clearing(self) -> str:
+        """The account that deposits come from."""
+        return system_account_id(self.ledger.id, SystemRole.CLEARING, "USD")
+
+    async def submit(self, operations: Sequence[Operation], *, atomic: bool = True) -> Answer:
+        """One piece, answered."""
+        answered: asyncio.Future[Answer | CatenaError]
+        answered = asyncio.get_running_loop().create_future()
+        piece = Piece(
+            operations,
+            key=uuid4().hex,
+            payload=uuid4().hex,
+            done=answered.set_result,
+            atomic=atomic,
+        )
+        self.journal.submit(self.ledger, piece)
+        answer = await answered
+        assert isinstance(answer, Answer), answer
+        return answer
+
+    async def post(self, *operations: Operation) -> Entry:
+        """Post these together; gives the last entry."""
+        answer = await self.submit(operations)
+        entry = answer.results[-1]
+        assert isinstance(entry, Entry), entry
+        return entry
+
+    async def open(self, **terms: Any) -> str:  # noqa: ANN401  # fields of a profile
+        """Open an account; a wallet unless the terms say otherwise."""
+        profile = make_profile(**terms)
+        answer = await self.submit([OpenAccount(profile)])
+        assert isinstance(answer.results[0], AccountState), answer
+        return profile.id
+
+    async def change(self, account: str, **fields: object) -> AccountState:
+        """Change an account's terms."""
+        answer = await self.submit([ChangeAccount(account, TermsChange(None, fields))])
+        state = answer.results[0]
+        assert isinstance(state, AccountState), state
+        return state
+
+    def deposit(self, account: str, amount: int, **draft: Any) -> PostEntry:  # noqa: ANN401
+        """A deposit from the clearing account; `draft`: more of its fields."""
+        lines = [
+            Line(self.clearing, Side.DEBIT, amount, "USD"),
+            Line(account, Side.CREDIT, amount, "USD"),
+        ]
+        return PostEntry(
+            make_draft(EntryType.DEPOSIT, lines, **draft), [(SystemRole.CLEARING, "USD")]
+        )
+
+    def transfer(self, source: str, target: str, amount: int, **draft: Any) -> PostEntry:  # noqa: ANN401
+        """A transfer between wallets; `draft`: more of its fields."""
+        lines = [
+            Line(source, Side.DEBIT, amount, "USD"),
+            Line(target, Side.CREDIT, amount, "USD"),
+        ]
+        return PostEntry(make_draft(EntryType.TRANSFER, lines, **draft))
+
+    async def reverse(self, entry: Entry) -> Entry:
+        """Post the entry's reversal."""
+        return await self.post(ReverseEntry(Draft(EntryType.REVERSAL, [], corrects=entry.id)))
+
+    async def refund(self, entry: Entry, amount: int) -> Entry:
+        """Post a refund of a part of the entry."""
+        return await self.post(RefundEntry(Draft(EntryType.REFUND, [], corrects=entry.id), amount))
+
+
+def make_profile(**terms: Any) -> Profile:  # noqa: ANN401  # fields of a profile
+    """A wallet that is about to be opened, with these fields instead of the usual."""
+    profile = Profile(
+        id=new_id(ACCOUNT),
+        type=AccountType.LIABILITY,
+        currency="USD",
+        role=None,
+        user_id=None,
+        name=None,
+        metadata="{}",
+        status=AccountStatus.ACTIVE,
+        floor=0,
+        ceiling=None,
+        revision=1,
+    )
+    return profile._replace(**terms)
+
+
+def make_draft(type: EntryType, lines: Sequence[Line], **draft: Any) -> Draft:  # noqa: ANN401
+    """A draft; one with a reference gets a content of its own."""
+    content = uuid4().hex if "reference" in draft else None
+    return Draft(type, lines, content=content)._replace(**draft)
+
+
+@asynccontextmanager
+async def open_ledger(database: Database, name: str = "main") -> AsyncIterator[Scribe]:
+    """A new ledger in the database, and who writes in it."""
+    settings = Settings(database_connections=2)
+    pool = await open_pool(settings, database.service_dsn)
+    journal = Journal(pool, settings, system_clock)
+    try:
+        id = new_id(LEDGER)
+        async with pool.acquire() as connection:
+            await create_ledger(connection, id, name, {})
+            ledgers = {ledger.id: ledger for ledger in await list_ledgers(connection)}
+        yield Scribe(pool, journal, ledgers[id])
+    finally:
+        await journal.close()
+        await pool.close()
