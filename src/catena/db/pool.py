@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection", "Pool", "is_lost", "open_pool"]
 
+_LOOK_UPS: Final = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+"""The service only looks things up by index. A plan made while a table was small would read all of
+it, and stay so while it grows; and to plan a small look-up anew costs more than to run it."""
+
 if TYPE_CHECKING:
     Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
     Pool = asyncpg.Pool[asyncpg.Record]
@@ -43,6 +52,7 @@ async def open_pool(settings: Settings, dsn: str) -> Pool:
             "search_path": "catena",
             "application_name": "catena",
             "jit": "off",
+            **_LOOK_UPS,
             "statement_timeout": f"{int(settings.database_command_seconds * 1000)}",
             "lock_timeout": f"{int(settings.database_lock_seconds * 1000)}",
             "idle_in_transaction_session_timeout": f"{int(settings.database_lock_seconds * 1000)}",

@@ -39,6 +39,9 @@ SET LOCAL work_mem = '128MB';
 SET LOCAL statement_timeout = 0;
 SET LOCAL idle_in_transaction_session_timeout = 0;
 SET LOCAL plan_cache_mode = force_custom_plan;
+SET LOCAL enable_seqscan = on;
+SET LOCAL enable_hashjoin = on;
+SET LOCAL enable_mergejoin = on;
 SET LOCAL timezone = 'UTC'"""
 
 _QUERY_SECONDS: Final = 3600.0
