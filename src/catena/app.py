@@ -15,7 +15,7 @@ from catena.db.installation import read_secret
 from catena.db.migrate import migrate
 from catena.db.pool import Pool, open_pool
 from catena.db.shared_reads import SharedReads
-from catena.ids import IdSource, new_id
+from catena.ids import IdSource, count_requests, new_id
 from catena.journal import Journal
 from catena.settings import Settings
 
@@ -41,6 +41,7 @@ class App(NamedTuple):
     cursor_secret: bytes
     clock: Clock
     new_id: IdSource
+    number_request: IdSource
 
 
 @contextmanager
@@ -90,7 +91,16 @@ async def open_app(
         await ledgers.refresh()
         try:
             yield App(
-                settings, pool, journal, balances, callers, ledgers, cursor_secret, clock, new_id
+                settings,
+                pool,
+                journal,
+                balances,
+                callers,
+                ledgers,
+                cursor_secret,
+                clock,
+                new_id,
+                count_requests(),
             )
         finally:
             await balances.close()

@@ -7,9 +7,10 @@ Money's own times (`recorded_at`) are read by the database, under its locks.
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Callable
 
-__all__ = ["Clock", "system_clock"]
+__all__ = ["Clock", "monotonic", "system_clock"]
 
 Clock = Callable[[], dt.datetime]
 
@@ -17,3 +18,8 @@ Clock = Callable[[], dt.datetime]
 def system_clock() -> dt.datetime:
     """The current moment in UTC, with microseconds."""
     return dt.datetime.now(dt.UTC)
+
+
+def monotonic() -> float:
+    """Seconds that only grow, for measuring waits; they say nothing about the time of day."""
+    return time.monotonic()

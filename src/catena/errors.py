@@ -5,7 +5,8 @@ HTTP statuses are not here: `api/problems.py` maps codes to them.
 
 CatenaError
 ├── InvalidInput       the request cannot mean anything; nothing ran
-│   ├── InvalidAmount, InvalidRate, InvalidFee, UnknownCurrency, InvalidId, InvalidCursor, LedgerRequired
+│   ├── InvalidAmount, InvalidRate, InvalidFee, UnknownCurrency
+│   └── InvalidId, InvalidCursor, LedgerRequired
 ├── BadRequest         the request is not made as the protocol asks; nothing ran
 │   ├── MalformedJson, PayloadTooLarge, UnsupportedMediaType, MethodNotAllowed, PreconditionRequired
 │   └── IdempotencyKeyRequired, InvalidIdempotencyKey
@@ -96,7 +97,7 @@ class InvalidRate(InvalidInput):
 
     code = "invalid_rate"
     title = "The rate is not valid"
-    remedy = "Send a plain decimal string such as \"0.0275\"."
+    remedy = 'Send a plain decimal string such as "0.0275".'
 
 
 class InvalidFee(InvalidInput):

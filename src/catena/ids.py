@@ -8,7 +8,9 @@ An entry's (and event's) UUID carries its position, so no index is needed to fin
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Callable
+from itertools import count
 from typing import Final
 
 from uuid_utils.compat import uuid7
@@ -25,10 +27,12 @@ __all__ = [
     "REQUEST",
     "IdSource",
     "Numbering",
+    "count_requests",
     "derive_id",
     "new_id",
     "parse_id",
     "position_of",
+    "random_bytes",
 ]
 
 LEDGER: Final = "ldg_"
@@ -67,6 +71,18 @@ def parse_id(prefix: str, text: str) -> str:
     if not _HEX.issuperset(text[len(prefix) :]):
         raise InvalidId("An id has 32 lower-case hex digits after its prefix.")
     return text
+
+
+def count_requests() -> IdSource:
+    """Cheap ids for what is never stored: a random start for this process, and a count."""
+    start = uuid7().hex[:20]
+    numbers = count(1)
+    return lambda prefix: f"{prefix}{start}{next(numbers):012x}"
+
+
+def random_bytes(count: int) -> bytes:
+    """Bytes that nobody can guess, for secrets."""
+    return secrets.token_bytes(count)
 
 
 class Numbering:

@@ -16,7 +16,7 @@ from catena.errors import SetupError
 __all__ = ["LIMITS", "Limits", "Settings", "read_settings", "render_reference"]
 
 
-def _setting(default: Any, doc: str) -> Any:  # noqa: ANN401  # a field of any type
+def _setting(default: Any, doc: str) -> Any:
     return field(default=default, metadata={"doc": doc})
 
 
@@ -24,7 +24,7 @@ def _setting(default: Any, doc: str) -> Any:  # noqa: ANN401  # a field of any t
 class Settings:
     """What an installation can set. The variable is the field's name in capitals, after CATENA_."""
 
-    database_url: str = _setting("", "PostgreSQL 15 or newer to use; empty starts the embedded one.")
+    database_url: str = _setting("", "PostgreSQL 15 or newer; empty starts the embedded one.")
     migration_url: str = _setting(
         "", "The schema owner's URL for migrations; empty uses `database_url`."
     )
@@ -52,10 +52,8 @@ class Settings:
     answer_seconds: float = _setting(
         10.0, "How long a write may wait for the database before it is given up with 503."
     )
-    cached_accounts: int = _setting(100_000, "Accounts that one process keeps in memory per ledger.")
-    correction_depth: int = _setting(
-        16, "How many reversals of reversals may stand on each other."
-    )
+    cached_accounts: int = _setting(100_000, "Accounts that a process remembers per ledger.")
+    correction_depth: int = _setting(16, "How many reversals of reversals may stand on each other.")
     read_batch: int = _setting(1_000, "Balance reads that share one statement, at most.")
 
     idempotency_days: int = _setting(30, "How long an Idempotency-Key is remembered.")
@@ -120,25 +118,27 @@ def render_reference() -> str:
         f"| `{limit.name}` | `{limit.default}` | {limit.metadata['doc']} |"
         for limit in dataclasses.fields(Limits)
     ]
-    return "\n".join([
-        "# Settings and limits",
-        "",
-        "Names say the unit: seconds, days, bytes, characters.",
-        "",
-        "## Settings",
-        "",
-        "Each is an environment variable.",
-        "",
-        "| variable | default | meaning |",
-        "| --- | --- | --- |",
-        *settings,
-        "",
-        "## Limits",
-        "",
-        "These belong to the API's contract and are the same in every installation.",
-        "",
-        "| limit | value | meaning |",
-        "| --- | --- | --- |",
-        *limits,
-        "",
-    ])
+    return "\n".join(
+        [
+            "# Settings and limits",
+            "",
+            "Names say the unit: seconds, days, bytes, characters.",
+            "",
+            "## Settings",
+            "",
+            "Each is an environment variable.",
+            "",
+            "| variable | default | meaning |",
+            "| --- | --- | --- |",
+            *settings,
+            "",
+            "## Limits",
+            "",
+            "These belong to the API's contract and are the same in every installation.",
+            "",
+            "| limit | value | meaning |",
+            "| --- | --- | --- |",
+            *limits,
+            "",
+        ]
+    )

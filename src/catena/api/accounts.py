@@ -60,14 +60,14 @@ class AccountRequest(Body):
         ),
     ] = None
     ceiling: Ceiling | None = None
-    metadata: Metadata = {}
+    metadata: Metadata | None = None
 
 
 class ChangeRequest(Body):
     """What is left out stays; null clears a name or a ceiling."""
 
     name: Text | None = None
-    metadata: Metadata = {}
+    metadata: Metadata | None = None
     status: Literal["active", "frozen", "blocked"] = "active"
     floor: Floor | None = None
     ceiling: Ceiling | None = None
@@ -88,7 +88,7 @@ def _open(request: AccountRequest, context: Context) -> Sequence[Operation]:
         None,
         request.user_id,
         request.name,
-        json.dumps(request.metadata, separators=(",", ":")),
+        json.dumps(request.metadata or {}, separators=(",", ":")),
         AccountStatus.ACTIVE,
         floor,
         request.ceiling,
@@ -104,13 +104,13 @@ def _change(request: ChangeRequest, context: Context) -> Sequence[Operation]:
     if not fields:
         raise InvalidInput("A change names at least one field.")
     if "metadata" in fields:
-        fields["metadata"] = json.dumps(fields["metadata"], separators=(",", ":"))
+        fields["metadata"] = json.dumps(fields["metadata"] or {}, separators=(",", ":"))
     if "status" in fields:
         fields["status"] = AccountStatus(fields["status"])
     return (ChangeAccount(_account_of(context), TermsChange(context.revision, fields)),)
 
 
-def _close(request: CloseRequest, context: Context) -> Sequence[Operation]:
+def _close(_: CloseRequest, context: Context) -> Sequence[Operation]:
     change = TermsChange(context.revision, {"status": AccountStatus.CLOSED})
     return (ChangeAccount(_account_of(context), change),)
 
@@ -182,7 +182,10 @@ async def post_account(request: Request) -> Response:
         ),
     ),
 )
-async def patch_account(request: Request, account_id: str) -> Response:
+async def patch_account(
+    request: Request,
+    account_id: str,  # noqa: ARG001  # declared for the document
+) -> Response:
     """Change name, metadata, status, floor or ceiling of the revision that was read."""
     request.state.revision = _parse_if_match(request)
     return await perform(request, CHANGE, key=app_of(request).new_id("once_"))
@@ -200,7 +203,10 @@ async def patch_account(request: Request, account_id: str) -> Response:
         errors=(*_INVALID, *_KEYED, "unknown_account", "account_closed", "account_not_empty"),
     ),
 )
-async def post_close(request: Request, account_id: str) -> Response:
+async def post_close(
+    request: Request,
+    account_id: str,  # noqa: ARG001  # declared for the document
+) -> Response:
     """Close an account for ever. Nothing may be posted or reserved on it."""
     return await perform(request, CLOSE)
 

@@ -142,9 +142,7 @@ def balance_reply(found: Balance | CatenaError, context: Context) -> Reply:
     return Reply(200, encode(view))
 
 
-def _view_past(
-    past: PastBalance, context: Context, recorded_at: dt.datetime | None
-) -> BalanceView:
+def _view_past(past: PastBalance, context: Context, recorded_at: dt.datetime | None) -> BalanceView:
     terms = past.terms
     return BalanceView(
         past.account,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -130,18 +130,24 @@ def decode(model: type[_Model], body: bytes) -> _Model:
     return request  # type: ignore[no-any-return]  # the validator of that model made it
 
 
-def _count_names(value: object) -> int:
-    if isinstance(value, BaseModel):
-        names = len(value.model_fields_set)
-        for inner in value.__dict__.values():
-            if isinstance(inner, (BaseModel, dict, list, tuple)):
-                names += _count_names(inner)
-        return names
-    if isinstance(value, dict):
+_SCALARS: Final = frozenset({str, int, bool, type(None), dt.datetime})
+
+
+def _count_names(value: Any) -> int:  # noqa: ANN401  # any part of a request
+    kind = type(value)
+    if kind is dict:
         return len(value) + sum(map(_count_names, value.values()))
-    if isinstance(value, (list, tuple)):
+    if kind is list:
         return sum(map(_count_names, value))
-    return 0
+    if kind in _SCALARS:
+        return 0
+    if not isinstance(value, BaseModel):
+        return 0  # an enumeration's member
+    names = len(value.model_fields_set)
+    for inner in value.__dict__.values():
+        if type(inner) not in _SCALARS:
+            names += _count_names(inner)
+    return names
 
 
 def _refuse_repeated_names(body: bytes) -> None:

@@ -10,7 +10,7 @@ import html
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import metadata, resources
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 from fastapi import APIRouter, FastAPI
@@ -146,7 +146,8 @@ async def get_document(request: Request) -> Response:
     return JSONResponse(make_openapi(request.app))
 
 
-_PAGE: Final = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Catena API</title>
+_PAGE: Final = """<!doctype html><html lang="en"><head><meta charset="utf-8">
+<title>Catena API</title>
 <link rel="stylesheet" href="/docs/swagger-ui.css"></head><body><div id="ui"></div>
 <script src="/docs/swagger-ui-bundle.js"></script><script src="/docs/start.js"></script>
 </body></html>"""

@@ -39,11 +39,11 @@ class EntryList(Struct, frozen=True):
 class EntryQuery(PageQuery):
     """Filters. A filtered page may be short while `next` goes on."""
 
-    type: list[EntryType] = []
+    type: tuple[EntryType, ...] = ()
     reference: Reference | None = None
-    order: Annotated[
-        Literal["ascending", "descending"], Field(description="By position.")
-    ] = "descending"
+    order: Annotated[Literal["ascending", "descending"], Field(description="By position.")] = (
+        "descending"
+    )
 
 
 @router.get(

@@ -71,19 +71,17 @@ class TieredFeeBody(_FeeBody):
 
 
 Fees = Annotated[
-    list[
-        Annotated[
-            FixedFeeBody | PercentageFeeBody | TieredFeeBody, Field(discriminator="type")
-        ]
-    ],
+    list[Annotated[FixedFeeBody | PercentageFeeBody | TieredFeeBody, Field(discriminator="type")]],
     Field(max_length=LIMITS.entry_fees, description="Charged as lines of the same entry."),
 ]
 
 
 def charge_fees(
-    fees: Fees, amount: int, currency: Currency, paid_by: PaidBy
+    fees: Fees | None, amount: int, currency: Currency, paid_by: PaidBy
 ) -> tuple[ChargedFee, ...]:
     """What the fees charge on an amount; `paid_by` where a fee does not say. Raises InvalidFee."""
+    if not fees:
+        return ()
     return compute_fees(amount, currency, [_define(fee, currency, paid_by) for fee in fees])
 
 

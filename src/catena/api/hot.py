@@ -2,7 +2,7 @@
 
 Transfers and balance reads skip the framework's per-request machinery when all they need is at
 hand (caller and ledger known to this process); anything else takes the ordinary way, which answers
-the same. What that saves is measured in bench/README.md. Relies on uvicorn's HttpToolsProtocol.
+the same. What that saves is in bench/README.md. Relies on uvicorn's HttpToolsProtocol.
 """
 
 from __future__ import annotations
@@ -25,16 +25,15 @@ if TYPE_CHECKING:
     from catena.app import App
     from catena.ledger.balances import Balance
 
-__all__ = ["make_protocol"]
+__all__ = ["HotProtocol"]
 
 _TRANSFERS: Final = b"/v1/transfers"
 _TRANSFER: Final = MOVEMENTS["transfer"]
 _ACCOUNTS: Final = b"/v1/accounts/"
 _BALANCE: Final = b"/balance"
 _BALANCE_LENGTH: Final = len(_ACCOUNTS) + len(ACCOUNT) + 32 + len(_BALANCE)
-_JSON: Final = b"application/json"
 _HEADS: Final = {
-    status: f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode() for status in HTTPStatus
+    int(status): f"HTTP/1.1 {status} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
 
 _log = structlog.get_logger(__name__)
@@ -48,10 +47,20 @@ class _NoEvent:
 
 
 class _HotCycle:
-    """Stands where uvicorn keeps the request under way, while a hot route answers it."""
+    """A hot request under way; stands where uvicorn keeps its own.
 
-    __slots__ = ("account", "body", "context", "disconnected", "keep_alive", "key", "more_body",
-                 "response_complete")
+    `account`: whose balance is asked for; empty for a transfer, whose Idempotency-Key is `key`.
+    """
+
+    __slots__ = (
+        "account",
+        "body",
+        "context",
+        "disconnected",
+        "keep_alive",
+        "key",
+        "response_complete",
+    )
     message_event = _NoEvent()
 
     def __init__(self, context: Context, *, keep_alive: bool, key: str, account: str) -> None:
@@ -60,120 +69,114 @@ class _HotCycle:
         self.account = account
         self.keep_alive = keep_alive
         self.body = b""
-        self.more_body = True
         self.response_complete = False
         self.disconnected = False
 
 
-def make_protocol(app: App) -> type[HttpToolsProtocol]:
-    """uvicorn's protocol, with the hot routes of this application in front."""
+class HotProtocol(HttpToolsProtocol):
+    """One connection: uvicorn's, with the hot routes in front. The app is its config's."""
 
-    class HotProtocol(HttpToolsProtocol):
-        """One connection."""
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # uvicorn's own
+        super().__init__(*args, **kwargs)
+        self._app: App = self.config.app.state.catena  # type: ignore[union-attr]
+        self._receiving: _HotCycle | None = None
 
-        def on_headers_complete(self) -> None:
-            """Take a hot request; leave any other to uvicorn."""
-            cycle = self.cycle
-            if cycle is None or cycle.response_complete:
-                hot = self._recognise()
-                if hot is not None:
-                    self.cycle = hot  # type: ignore[assignment]  # has what uvicorn looks at
-                    return
+    def on_headers_complete(self) -> None:
+        """Take a hot request, unless another is under way here; leave the rest to uvicorn."""
+        cycle: Any = self.cycle
+        if cycle is None or cycle.response_complete:
+            self._receiving = self._recognise()
+        if self._receiving is None:
             super().on_headers_complete()
+        else:
+            self.cycle = self._receiving  # type: ignore[assignment]  # has what uvicorn looks at
 
-        def _recognise(self) -> _HotCycle | None:
-            method, url, account = self.parser.get_method(), self.url, ""
-            if method == b"POST":
-                if url != _TRANSFERS:
-                    return None
-            elif method == b"GET" and len(url) == _BALANCE_LENGTH and url.endswith(_BALANCE):
-                account = url[len(_ACCOUNTS) : -len(_BALANCE)].decode("latin-1")
-            else:
-                return None
-            headers = dict(self.headers)
-            if self.expect_100_continue or len(headers) != len(self.headers):
-                return None
-            caller = app.callers.recall(headers.get(b"authorization", b""))
-            if caller is None:
-                return None
-            named = headers.get(b"catena-ledger")
-            ledger = app.ledgers.recall(caller, named.decode("latin-1") if named else None)
-            key = headers.get(b"idempotency-key", b"").decode("latin-1")
-            if ledger is None or not (account or (key and _takes_json(headers))):
-                return None
-            context = Context(caller, ledger, app.new_id(REQUEST))
-            keep_alive = self.parser.should_keep_alive()
-            return _HotCycle(context, keep_alive=keep_alive, key=key, account=account)
+    def on_body(self, body: bytes) -> None:
+        """Keep the body of a hot request; its length was checked."""
+        if self._receiving is None:
+            super().on_body(body)
+        else:
+            self._receiving.body += body
 
-        def on_body(self, body: bytes) -> None:
-            """Keep the body of a hot request; its length was checked."""
-            if type(self.cycle) is _HotCycle:
-                self.cycle.body += body
-            else:
-                super().on_body(body)
+    def on_message_complete(self) -> None:
+        """Do what a hot request asks for."""
+        cycle, self._receiving = self._receiving, None
+        if cycle is None:
+            super().on_message_complete()
+            return
+        request_id = cycle.context.request_id
+        try:
+            self._start(cycle)
+        except CatenaError as error:
+            self._respond(cycle, problem_reply(error, request_id))
+        except Exception:  # noqa: BLE001  # the last resort of a request, as `http.RequestIds` is
+            _log.exception("request_failed", request_id=request_id)
+            self._respond(cycle, problem_reply(CatenaError(), request_id))
 
-        def on_message_complete(self) -> None:
-            """Do what a hot request asks for."""
-            cycle = self.cycle
-            if type(cycle) is not _HotCycle:
-                super().on_message_complete()
-                return
-            context = cycle.context
-            try:
-                if cycle.account:
-                    require(context.caller, Scope.ACCOUNTS_READ)
-                    app.balances.submit(
-                        context.ledger.number,
-                        cycle.account,
-                        lambda balance: self._answer_balance(cycle, balance),
-                    )
-                else:
-                    submit(
-                        _TRANSFER,
-                        context,
-                        parse_key(cycle.key),
-                        cycle.body,
-                        app.journal,
-                        lambda reply: self._respond(cycle, reply),
-                    )
-            except CatenaError as error:
-                self._respond(cycle, problem_reply(error, context.request_id))
-            except Exception:  # the last resort of a request, as in RequestIds
-                _log.exception("request_failed", request_id=context.request_id)
-                self._respond(cycle, problem_reply(CatenaError(), context.request_id))
+    def _recognise(self) -> _HotCycle | None:
+        """The request as a hot one, if it is one and all that it needs is at hand."""
+        method, url, account = self.parser.get_method(), self.url, ""
+        if method == b"GET" and len(url) == _BALANCE_LENGTH and url.endswith(_BALANCE):
+            account = url[len(_ACCOUNTS) : -len(_BALANCE)].decode("latin-1")
+        elif method != b"POST" or url != _TRANSFERS:
+            return None
+        headers = dict(self.headers)
+        if self.expect_100_continue or len(headers) != len(self.headers):
+            return None
+        caller = self._app.callers.recall(headers.get(b"authorization", b""))
+        if caller is None:
+            return None
+        named = headers.get(b"catena-ledger")
+        ledger = self._app.ledgers.recall(caller, named.decode("latin-1") if named else None)
+        key = headers.get(b"idempotency-key", b"").decode("latin-1")
+        if ledger is None or not (account or (key and _brings_json(headers))):
+            return None
+        context = Context(caller, ledger, self._app.number_request(REQUEST))
+        keep_alive = self.parser.should_keep_alive()
+        return _HotCycle(context, keep_alive=keep_alive, key=key, account=account)
 
-        def _answer_balance(self, cycle: _HotCycle, found: Balance | CatenaError) -> None:
-            self._respond(cycle, balance_reply(found, cycle.context))
+    def _start(self, cycle: _HotCycle) -> None:
+        context = cycle.context
+        if cycle.account:
+            require(context.caller, Scope.ACCOUNTS_READ)
 
-        def _respond(self, cycle: _HotCycle, reply: Reply) -> None:
-            cycle.response_complete = True
-            if cycle.disconnected or self.transport.is_closing():
-                return
-            parts = [_HEADS[reply.status]]
-            for name, value in self.server_state.default_headers:
-                parts += (name, b": ", value, b"\r\n")
-            for name, value in reply.headers:
-                parts += (name, b": ", value, b"\r\n")
-            parts.append(
-                (
-                    f"content-type: {reply.content_type}\r\ncontent-length: {len(reply.body)}\r\n"
-                    f"request-id: {cycle.context.request_id}\r\n"
-                ).encode()
-            )
-            parts += (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", reply.body)
-            self.transport.write(b"".join(parts))
-            if not cycle.keep_alive:
-                self.transport.close()
-            self.on_response_complete()
+            def tell(found: Balance | CatenaError) -> None:
+                self._respond(cycle, balance_reply(found, context))
 
-    return HotProtocol
+            self._app.balances.submit(context.ledger.number, cycle.account, tell)
+        else:
+
+            def reply(reply: Reply) -> None:
+                self._respond(cycle, reply)
+
+            key = parse_key(cycle.key)
+            submit(_TRANSFER, context, key, cycle.body, self._app.journal, reply)
+
+    def _respond(self, cycle: _HotCycle, reply: Reply) -> None:
+        cycle.response_complete = True
+        if cycle.disconnected or self.transport.is_closing():
+            return
+        parts = [_HEADS[reply.status]]
+        for name, value in (*self.server_state.default_headers, *reply.headers):
+            parts += (name, b": ", value, b"\r\n")
+        parts.append(
+            (
+                f"content-type: {reply.content_type}\r\ncontent-length: {len(reply.body)}\r\n"
+                f"request-id: {cycle.context.request_id}\r\n"
+            ).encode()
+        )
+        parts += (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", reply.body)
+        self.transport.write(b"".join(parts))
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
 
 
-def _takes_json(headers: dict[bytes, Any]) -> bool:
-    """A body that is JSON and whose length is told and allowed."""
+def _brings_json(headers: dict[bytes, bytes]) -> bool:
+    """Whether the body is declared as JSON, and its length as one that is allowed."""
     length = headers.get(b"content-length", b"")
     return (
-        headers.get(b"content-type") == _JSON
+        headers.get(b"content-type") == b"application/json"
         and length.isdigit()
         and int(length) <= LIMITS.body_bytes
     )

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,7 +21,6 @@ from catena.api import (
     ledgers,
     movements,
 )
-from catena.api.bodies import explain
 from catena.api.requests import respond
 from catena.api.writes import problem_reply
 from catena.db.pool import is_lost
@@ -93,7 +89,7 @@ class RequestIds:
             await self._app(scope, receive, send)
             return
         parts: App = scope["app"].state.catena
-        request_id = parts.new_id(REQUEST)
+        request_id = parts.number_request(REQUEST)
         scope.setdefault("state", {})["request_id"] = request_id
         started = False
 

@@ -38,7 +38,7 @@ class LedgerRequest(Body):
     """A new book. ISO 4217 currencies are always there; `assets` come beside them."""
 
     name: Text
-    assets: Annotated[list[AssetRequest], Field(max_length=LIMITS.ledger_assets)] = []
+    assets: Annotated[list[AssetRequest], Field(max_length=LIMITS.ledger_assets)] | None = None
 
 
 class ExponentRequest(Body):
@@ -68,8 +68,8 @@ async def post_ledger(request: Request) -> Response:
     if header is None:
         raise IdempotencyKeyRequired
     wanted = decode(LedgerRequest, await read_body(request, LIMITS.body_bytes))
-    assets = {asset.code: asset.exponent for asset in wanted.assets}
-    if len(assets) != len(wanted.assets):
+    assets = {asset.code: asset.exponent for asset in wanted.assets or ()}
+    if len(assets) != len(wanted.assets or ()):
         raise InvalidInput(fields=[("/assets", "An asset is named twice.")])
     for code, exponent in assets.items():
         define_asset(code, exponent)

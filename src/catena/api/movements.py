@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, Literal
-
-from pydantic import Field, create_model
+from typing import Annotated, Any, Final, Literal, Union
 
 from fastapi import APIRouter
+from pydantic import Field, create_model
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -27,7 +26,7 @@ from catena.api.views import BatchView, EntryView, ResultView, encode, view_entr
 from catena.api.writes import Context, Reply, Write, require
 from catena.auth.scopes import Scope
 from catena.ids import ENTRY, parse_id
-from catena.journal import Operation, Result
+from catena.journal import AccountState, Operation, Result
 from catena.ledger.entries import Entry
 from catena.ledger.refusals import Refusal
 from catena.settings import LIMITS
@@ -65,16 +64,15 @@ CORRECTIONS: Final[Mapping[str, Write]] = {
 
 def _operation_model(name: str, model: type[Body]) -> type[Body]:
     """The request with its name in it, as it stands in a batch."""
-    return create_model(
-        model.__name__.replace("Request", "Operation"),
-        __base__=model,
-        __doc__=model.__doc__,
-        operation=(Literal[name], ...),
-    )
+    fields: dict[str, Any] = {"operation": (Literal[name], ...)}
+    title = model.__name__.replace("Request", "Operation")
+    return create_model(title, __base__=model, __doc__=model.__doc__, **fields)
 
 
-_OPERATIONS: Final = tuple(_operation_model(name, b.model) for name, b in BUILDERS.items())
-_BUILDER_OF: Final = dict(zip(_OPERATIONS, BUILDERS.values(), strict=True))
+_BUILDER_OF: Final = {
+    _operation_model(name, builder.model): builder for name, builder in BUILDERS.items()
+}
+_AnyOperation: Any = Annotated[Union[tuple(_BUILDER_OF)], Field(discriminator="operation")]  # noqa: UP007  # of a table
 
 
 class BatchRequest(Body):
@@ -84,8 +82,7 @@ class BatchRequest(Body):
         description="atomic: all of them or none. each: every one for itself, with its own result."
     )
     operations: Annotated[
-        list[Annotated[_OPERATIONS[0] | _OPERATIONS[1] | _OPERATIONS[2] | _OPERATIONS[3] | _OPERATIONS[4], Field(discriminator="operation")]],  # type: ignore[valid-type]
-        Field(min_length=1, max_length=LIMITS.batch_operations),
+        list[_AnyOperation], Field(min_length=1, max_length=LIMITS.batch_operations)
     ]
 
 
@@ -95,13 +92,18 @@ def _build_batch(request: BatchRequest, context: Context) -> Sequence[Operation]
     return [_BUILDER_OF[type(item)].build(item, context) for item in request.operations]
 
 
+def _view_result(result: Result) -> ResultView:
+    match result:
+        case Entry():
+            return ResultView(result.id, result.position)
+        case Refusal():
+            return ResultView(problem=problem_of_refusal(result))
+        case AccountState():
+            raise TypeError  # accounts are not opened in batches
+
+
 def _render_batch(results: Sequence[Result], context: Context) -> Reply:
-    views = [
-        ResultView(problem=problem_of_refusal(result))
-        if isinstance(result, Refusal)
-        else ResultView(result.id, result.position)
-        for result in results
-    ]
+    views = [_view_result(result) for result in results]
     refused = sum(view.problem is not None for view in views)
     view = BatchView(context.ledger.id, len(views) - refused, refused, views)
     return Reply(201 if not refused else 200, encode(view))

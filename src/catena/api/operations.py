@@ -6,7 +6,7 @@ Each is a route of its own and can stand in a batch. Schemas first, then what th
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import Field
@@ -16,7 +16,6 @@ from catena.api.bodies import (
     Amount,
     Body,
     CurrencyCode,
-    EntryId,
     Metadata,
     Moment,
     RateText,
@@ -72,7 +71,7 @@ class TransferRequest(_Described):
     destination_account_id: AccountId
     amount: Amount
     currency: CurrencyCode
-    fees: Fees = []
+    fees: Fees | None = None
 
 
 class DepositRequest(_Described):
@@ -82,7 +81,7 @@ class DepositRequest(_Described):
     amount: Amount
     currency: CurrencyCode
     through: Literal["clearing", "holding"] = "clearing"
-    fees: Fees = []
+    fees: Fees | None = None
 
 
 class WithdrawalRequest(_Described):
@@ -92,7 +91,7 @@ class WithdrawalRequest(_Described):
     amount: Amount
     currency: CurrencyCode
     through: Literal["clearing", "holding"] = "clearing"
-    fees: Fees = []
+    fees: Fees | None = None
 
 
 class ExchangeRequest(_Described):
@@ -105,9 +104,7 @@ class ExchangeRequest(_Described):
     destination_account_id: AccountId
     source_currency: CurrencyCode
     destination_currency: CurrencyCode
-    rate: Annotated[
-        RateText, Field(description="Major units bought for one major unit sold.")
-    ]
+    rate: Annotated[RateText, Field(description="Major units bought for one major unit sold.")]
     source_amount: Amount | None = None
     destination_amount: Amount | None = None
 
@@ -125,9 +122,7 @@ class EntryRequest(_Described):
     """A free entry: any lines whose debits equal their credits in each currency."""
 
     type: Literal["adjustment", "transfer", "fee", "deposit", "withdrawal"] = "adjustment"
-    lines: Annotated[
-        list[LineRequest], Field(min_length=2, max_length=LIMITS.entry_lines)
-    ]
+    lines: Annotated[list[LineRequest], Field(min_length=2, max_length=LIMITS.entry_lines)]
 
 
 class ReversalRequest(_Described):
@@ -148,9 +143,7 @@ def _build_transfer(request: TransferRequest, context: Context) -> Operation:
         raise InvalidInput(
             fields=[("/destination_account_id", "Source and destination must differ.")]
         )
-    fees = (
-        charge_fees(request.fees, request.amount, currency, PaidBy.SOURCE) if request.fees else ()
-    )
+    fees = charge_fees(request.fees, request.amount, currency, PaidBy.SOURCE)
     drafted = draft_transfer(
         context.ledger.id,
         request.source_account_id,

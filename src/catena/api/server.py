@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import uvicorn
 
-from catena.api.hot import make_protocol
+from catena.api.hot import HotProtocol
 from catena.api.http import create_http
 
 if TYPE_CHECKING:
@@ -19,9 +21,15 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 
-async def serve(app: App, *, ready: Callable[[str], None] = lambda _: None) -> None:
+async def serve(
+    app: App,
+    *,
+    listener: socket.socket | None = None,
+    ready: Callable[[str], None] = lambda _: None,
+) -> None:
     """Serve until SIGINT or SIGTERM; then finish the requests under way.
 
+    `listener` is a socket that listens already; left out, one is opened on the port that is set.
     `ready` is told the address once connections are taken.
     """
     settings = app.settings
@@ -29,7 +37,7 @@ async def serve(app: App, *, ready: Callable[[str], None] = lambda _: None) -> N
         create_http(app),
         host=settings.host,
         port=settings.port,
-        http=make_protocol(app),
+        http=HotProtocol,
         ws="none",
         lifespan="off",
         access_log=False,
@@ -44,7 +52,7 @@ async def serve(app: App, *, ready: Callable[[str], None] = lambda _: None) -> N
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, server.stop)
-    await server.serve()
+    await server.serve([listener] if listener else None)
 
 
 class _Server(uvicorn.Server):
@@ -55,7 +63,7 @@ class _Server(uvicorn.Server):
         self._ready = ready
 
     @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def]  # noqa: ANN201  # as uvicorn has it
+    def capture_signals(self) -> Iterator[None]:
         """Leave the signals to `serve`."""
         yield
 
@@ -67,5 +75,8 @@ class _Server(uvicorn.Server):
         """Start, and say where."""
         await super().startup(sockets)  # type: ignore[arg-type]
         if self.started:
+            # What is there now stays: a collection that looked at it all would hold up requests
+            # for some 80 ms.
+            gc.freeze()
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             self._ready(f"http://{host}:{port}")

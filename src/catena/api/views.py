@@ -16,7 +16,7 @@ from catena.api.problems import Problem
 from catena.db.installation import Ledger
 from catena.journal import AccountState
 from catena.ledger.accounts import AccountStatus, AccountType, Side
-from catena.ledger.entries import Entry, EntryType, Line
+from catena.ledger.entries import Entry, EntryType
 
 __all__ = [
     "AccountView",

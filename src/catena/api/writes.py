@@ -15,6 +15,7 @@ from catena.api.problems import PROBLEM_JSON, problem_of_error, problem_of_refus
 from catena.api.views import encode
 from catena.errors import CatenaError, Forbidden, InvalidIdempotencyKey
 from catena.journal import Answer, Operation, Piece
+from catena.ledger.refusals import Refusal
 from catena.money import ISO_CURRENCIES, Currency, define_asset, iso_currency
 from catena.settings import LIMITS
 
@@ -147,7 +148,9 @@ def _render(write: Write, context: Context, result: Answer | CatenaError) -> Rep
         return problem_reply(result, context.request_id)
     if result.refused is not None:
         operation = result.refused if write.model.__name__ == "BatchRequest" else None
-        problem = problem_of_refusal(result.results[0], context.request_id, operation)
+        refusal = result.results[0]
+        assert isinstance(refusal, Refusal)  # noqa: S101  # what `refused` says
+        problem = problem_of_refusal(refusal, context.request_id, operation)
         reply = Reply(problem.status, encode(problem), (), PROBLEM_JSON)
     else:
         reply = write.render(result.results, context)
@@ -157,9 +160,11 @@ def _render(write: Write, context: Context, result: Answer | CatenaError) -> Rep
 def problem_reply(error: CatenaError, request_id: str) -> Reply:
     """The reply that an error is answered with."""
     problem = problem_of_error(error, request_id)
-    headers: list[tuple[bytes, bytes]] = []
-    if problem.status == 503:
-        headers.append((b"retry-after", b"1"))
-    if problem.status == 401:
-        headers.append((b"www-authenticate", b'Bearer realm="catena"'))
+    headers = _PROBLEM_HEADERS.get(problem.status, ())
     return Reply(problem.status, encode(problem), headers, PROBLEM_JSON)
+
+
+_PROBLEM_HEADERS: Final = {
+    401: ((b"www-authenticate", b'Bearer realm="catena"'),),
+    503: ((b"retry-after", b"1"),),
+}

@@ -5,10 +5,10 @@ Invariant: a revoked key is refused by every process within `credential_cache_se
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final
 
 from catena.auth.keys import Caller, hash_secret, is_key
+from catena.clock import monotonic
 from catena.db.installation import find_key
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Callers:
     def recall(self, header: bytes) -> Caller | None:
         """The caller of an Authorization header that was checked a moment ago, without waiting."""
         found = self._remembered.get(header)
-        if found is None or found[0] < time.monotonic():
+        if found is None or found[0] < monotonic():
             return None
         return found[1]
 
@@ -51,5 +51,5 @@ class Callers:
         caller = Caller(row.id, frozenset(row.scopes), row.ledgers)
         if len(self._remembered) >= _REMEMBERED_MAX:
             self._remembered.clear()
-        self._remembered[header] = (time.monotonic() + self._remember_seconds, caller)
+        self._remembered[header] = (monotonic() + self._remember_seconds, caller)
         return caller

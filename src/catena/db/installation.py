@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from catena.ids import KEY, LEDGER
+from catena.ids import KEY, LEDGER, random_bytes
 
 if TYPE_CHECKING:
     from catena.db.pool import Connection
@@ -102,7 +101,7 @@ async def put_asset(connection: Connection, ledger: int, code: str, exponent: in
     return kept
 
 
-async def create_key(  # noqa: PLR0913  # the columns of a key
+async def create_key(  # the columns of a key
     connection: Connection,
     id: str,
     name: str,
@@ -148,7 +147,7 @@ async def read_secret(connection: Connection, name: str) -> bytes:
     await connection.execute(
         "INSERT INTO installation (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING",
         name,
-        secrets.token_hex(32),
+        random_bytes(32).hex(),
     )
     value = await connection.fetchval("SELECT value FROM installation WHERE name = $1", name)
     return bytes.fromhex(value)

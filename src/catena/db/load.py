@@ -6,6 +6,7 @@ Invariant: with `lock`, accounts are locked in the order of their ids and stay s
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -162,7 +163,7 @@ WITH RECURSIVE chain (position, depth) AS (
 )
 SELECT DISTINCT position FROM chain"""
 _CORRECTIONS: Final = """
-SELECT k.position, r.entry_id AS reversal, k.refunded, k.version
+SELECT k.position, r.entry_id AS reversal, k.shares::text AS shares, k.version
   FROM corrections k LEFT JOIN entries r ON r.ledger_id = $1 AND r.position = k.reversal
  WHERE k.ledger_id = $1 AND k.position = ANY($2::bigint[])"""
 
@@ -179,7 +180,9 @@ async def load_corrections(
     for row in await connection.fetch(_CORRECTIONS, ledger, list(by_position)):
         id = by_position[row["position"]].id
         reversal = ENTRY + row["reversal"].hex if row["reversal"] else None
-        corrections[id] = Correction(id, reversal, row["refunded"], row["version"])
+        corrections[id] = Correction(
+            id, reversal, json.loads(row["shares"] or "[]"), row["version"]
+        )
     return entries, corrections
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import asyncpg
@@ -19,20 +20,22 @@ if TYPE_CHECKING:
     from catena.db.pool import Connection
     from catena.ledger.entries import Draft, Line
 
-__all__ = ["KeyTaken", "KeyRow", "Mark", "Stale", "WriteSet", "write"]
+__all__ = ["KeyRow", "KeyTaken", "Mark", "Stale", "WriteSet", "write"]
 
 _STALE: Final = ("CT001", "40001", "40P01", "55P03")
 """SQLSTATEs after which deciding again, under locks, can succeed."""
 
-_DECIDE_AGAIN: Final = frozenset({"never_in_the_future", "entries_by_reference", "accounts_by_role"})
+_DECIDE_AGAIN: Final = frozenset(
+    {"never_in_the_future", "entries_by_reference", "accounts_by_role"}
+)
 """Constraints that fail when someone else was first, or when the clocks differ."""
 
 
-class Stale(Exception):  # noqa: N818  # an answer of the database, not an error of ours
+class Stale(Exception):  # an answer of the database, not an error of ours
     """A row that the decision read has changed: decide again."""
 
 
-class KeyTaken(Exception):  # noqa: N818
+class KeyTaken(Exception):
     """An idempotency key of the batch is in use or answered already."""
 
 
@@ -45,7 +48,8 @@ class KeyRow(NamedTuple):
     exceptions: str | None
 
 
-class Mark(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Mark:
     """A point to rewind a write set to."""
 
     entries: int
@@ -131,11 +135,10 @@ class WriteSet:
         self.rest = {kind: self.rest[kind][:length] for kind, length in mark.rest.items()}
 
 
-_WRITE: Final = (
-    "SELECT base, at FROM journal_write("
-    + ", ".join(f"${number}" for number in range(1, 34))
-    + ")"
-)
+_WRITE: Final = """
+SELECT base, at FROM journal_write(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
+    $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33)"""
 _ENTRY_COLUMNS: Final = 9
 _LINE_COLUMNS: Final = 10
 

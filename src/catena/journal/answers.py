@@ -129,9 +129,7 @@ async def answer_again(
     return Answer(results, replayed=True)
 
 
-def _places(
-    count: int, first: int | None, exceptions: Mapping[str, Any]
-) -> list[int | Refusal]:
+def _places(count: int, first: int | None, exceptions: Mapping[str, Any]) -> list[int | Refusal]:
     """For each operation the position of its result, or its refusal."""
     places: list[int | Refusal] = []
     following = first or 0

@@ -31,7 +31,7 @@ from catena.journal.pieces import (
     PostEntry,
 )
 from catena.ledger.accounts import Account, system_account_id
-from catena.ledger.entries import Entry
+from catena.ledger.entries import Entry, EntryType
 from catena.ledger.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Attempt:
         self._touched: list[Account] = []
         self._earlier: Mapping[int, Entry] = {}
         self._base = 0
-        self._at = dt.datetime.min
+        self._at = dt.datetime.min.replace(tzinfo=dt.UTC)
 
     async def run(
         self,
@@ -127,7 +127,8 @@ class Attempt:
             )
             for entry in book.entries.values():
                 self.accounts.update(line.account for line in entry.lines)
-        wanted = self.accounts if self.lock else self.accounts - book.accounts.keys()
+        known = book.accounts
+        wanted = self.accounts if self.lock else [id for id in self.accounts if id not in known]
         if wanted:
             found = await load_accounts(connection, ledger, wanted, lock=self.lock)
             book.accounts.update(found)
@@ -138,9 +139,9 @@ class Attempt:
         if changed:
             book.profiles = await load_profiles(connection, ledger, changed)
 
-    def _find_needs(self, ledger_id: str) -> tuple[set[tuple[str, str]], set[str], set[str]]:
+    def _find_needs(self, ledger_id: str) -> tuple[set[tuple[EntryType, str]], set[str], set[str]]:
         """The references, entries and profiles that the pieces name; notes their accounts."""
-        references: set[tuple[str, str]] = set()
+        references: set[tuple[EntryType, str]] = set()
         corrected: set[str] = set()
         changed: set[str] = set()
         accounts = self.accounts

@@ -27,6 +27,7 @@ from catena.ledger.accounts import Account, SystemRole, open_system_account
 from catena.ledger.corrections import (
     PENDING,
     Correction,
+    describe_shares,
     entry_amount,
     mirror_lines,
     record_refund,
@@ -34,6 +35,8 @@ from catena.ledger.corrections import (
     refund_lines,
     refuse_refund,
     refuse_reversal,
+    split_refund,
+    sum_refunded,
 )
 from catena.ledger.entries import Draft, Entry, post_entry, refuse_entry, unpost_entry
 from catena.ledger.refusals import Refusal, RefusalCode
@@ -115,10 +118,9 @@ def _post(draft: Draft, book: Book, work: WriteSet) -> Decision:
         return refusal
     offset = work.add_entry(draft, None if draft.corrects is None else position_of(draft.corrects))
     add_line, effective_at = work.add_line, draft.effective_at
-    ordinal = 0
-    for account in post_entry(draft.lines, book.accounts):
-        add_line(offset, ordinal + 1, draft.lines[ordinal], account, effective_at)
-        ordinal += 1
+    lines = draft.lines
+    for ordinal, account in enumerate(post_entry(lines, book.accounts), 1):
+        add_line(offset, ordinal, lines[ordinal - 1], account, effective_at)
     decided = Decided(offset, draft, draft.content)
     if draft.reference is not None:
         book.references[draft.type, draft.reference] = decided
@@ -157,15 +159,16 @@ def _decide_refund(operation: RefundEntry, book: Book, work: WriteSet) -> Decisi
     if entry is None:
         return Refusal(RefusalCode.UNKNOWN_ENTRY)
     correction = book.corrections[entry.id]
-    rest = entry_amount(entry) - correction.refunded
+    rest = entry_amount(entry) - sum_refunded(entry, correction.shares)
     amount = rest if operation.amount is None else operation.amount
-    refusal = refuse_refund(entry, correction, amount or 1)
+    refusal = refuse_refund(entry, correction, amount)
     if refusal is not None:
         return refusal
-    lines = refund_lines(entry, correction.refunded, amount)
-    decision = _post(draft._replace(lines=lines), book, work)
+    shares = split_refund(entry, correction, amount)
+    lines, details = refund_lines(entry, shares), describe_shares(shares)
+    decision = _post(draft._replace(lines=lines, details=details), book, work)
     if isinstance(decision, Decided):
-        record_refund(correction, amount)
+        record_refund(correction, shares)
         _note_corrections(book, work, decision.offset)
     return decision
 
@@ -182,7 +185,8 @@ def _note_corrections(book: Book, work: WriteSet, offset: int) -> None:
                 "position": position_of(correction.entry),
                 "reversal": None if pending or reversal is None else position_of(reversal),
                 "reversal_offset": offset if pending else None,
-                "refunded": correction.refunded,
+                "refunded": sum_refunded(book.entries[correction.entry], correction.shares),
+                "shares": correction.shares or None,
                 "version": correction.version,
             },
         )
@@ -190,7 +194,7 @@ def _note_corrections(book: Book, work: WriteSet, offset: int) -> None:
         correction.changed = False
 
 
-def _decide_opening(operation: OpenAccount, book: Book, work: WriteSet) -> Decision:
+def _decide_opening(operation: OpenAccount, _: Book, work: WriteSet) -> Decision:
     profile = operation.profile
     offset = work.next_offset()
     _note_opened(work, offset, profile)

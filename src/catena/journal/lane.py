@@ -8,7 +8,6 @@ tell whether it had landed. Never answers before the commit, and never twice.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from catena.clock import monotonic
 from catena.db.load import load_keys
 from catena.db.pool import is_lost
 from catena.db.write import KeyTaken, Stale
@@ -80,7 +80,7 @@ class Lane:
         size = len(piece.operations)
         if self._closing or self.waiting + size > self._settings.queue_operations:
             raise Overloaded
-        piece.waiting_since = time.monotonic()
+        piece.waiting_since = monotonic()
         self.waiting += size
         self._queue.append(piece)
         self._wake.set()
@@ -96,15 +96,15 @@ class Lane:
             self._wake.clear()
             pieces = self._take()
             if pieces:
-                started = time.monotonic()
+                started = monotonic()
                 await self._commit(pieces, started + self._settings.answer_seconds)
-                self.counts.seconds += time.monotonic() - started
+                self.counts.seconds += monotonic() - started
             elif not self._closing:
                 await self._wake.wait()
 
     def _take(self) -> list[Piece]:
         """The next pieces in order. A key appears once; its next use waits for the next commit."""
-        oldest = time.monotonic() - self._settings.answer_seconds
+        oldest = monotonic() - self._settings.answer_seconds
         taken: dict[str, Piece] = {}
         again: list[Piece] = []
         operations = 0
@@ -132,7 +132,6 @@ class Lane:
             attempt = Attempt(pieces, lock=self._locking > 0)
             try:
                 await self._run_attempt(attempt)
-                return
             except Stale:
                 attempts += 1
                 self.counts.stale += 1
@@ -140,14 +139,16 @@ class Lane:
             except KeyTaken:
                 attempts += await self._answer_taken(pieces)
                 pieces = [piece for piece in pieces if not piece.answered]
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # sorted here: lost, or a culprit
                 if not is_lost(error):
                     await self._take_apart(attempt, deadline, error)
                     return
                 self._note_lost(attempt, error)
                 await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                return
             self._forget(attempt)
-            if time.monotonic() > deadline:
+            if monotonic() > deadline:
                 break
         for piece in pieces:
             piece.answer(self._excuse(piece))

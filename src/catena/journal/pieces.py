@@ -79,7 +79,8 @@ Result = Entry | AccountState | Refusal
 
 class Answer(NamedTuple):
     """One result for each operation, in order; of an atomic piece that was refused, only the
-    refusal, and `refused` is its operation's index. `replayed`: the key was answered before."""
+    refusal, and `refused` is its operation's index. `replayed`: the key was answered before.
+    """
 
     results: Sequence[Result]
     replayed: bool = False
@@ -89,8 +90,8 @@ class Answer(NamedTuple):
 class Piece:
     """One request. `key` and `payload` are hex fingerprints of 16 bytes.
 
-    `atomic`: all of the operations happen or none. `waiting_since` is monotonic seconds. `in_doubt`:
-    it was sent to a database that was lost before it answered.
+    `atomic`: all of the operations happen or none. `waiting_since` is monotonic seconds.
+    `in_doubt`: it was sent to a database that was lost before it answered.
     """
 
     __slots__ = (

@@ -6,6 +6,7 @@ exceed the entry. Undoing a reversal opens its entry again. Rules: SPEC 2.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -18,13 +19,16 @@ __all__ = [
     "NOT_REFUNDABLE",
     "PENDING",
     "Correction",
+    "describe_shares",
     "entry_amount",
     "mirror_lines",
+    "record_refund",
+    "record_reversal",
     "refund_lines",
     "refuse_refund",
     "refuse_reversal",
-    "record_refund",
-    "record_reversal",
+    "split_refund",
+    "sum_refunded",
 ]
 
 PENDING: Final = "pending"
@@ -34,26 +38,31 @@ NOT_REFUNDABLE: Final = frozenset({EntryType.REVERSAL, EntryType.REFUND, EntryTy
 
 
 class Correction:
-    """What undoes one entry: the reversal in force, and what was refunded (minor units).
+    """What undoes one entry: the reversal in force, and how much of each line was refunded.
 
+    `shares` are minor units, one for each of the entry's lines in order; none for no refund.
     `version` is the stored row's, 0 when there is none; `changed` marks one to be written.
     """
 
-    __slots__ = ("changed", "entry", "refunded", "reversal", "version")
+    __slots__ = ("changed", "entry", "reversal", "shares", "version")
 
     def __init__(
-        self, entry: str, reversal: str | None = None, refunded: int = 0, version: int = 0
+        self,
+        entry: str,
+        reversal: str | None = None,
+        shares: Sequence[int] = (),
+        version: int = 0,
     ) -> None:
         self.entry = entry
         self.reversal = reversal
-        self.refunded = refunded
+        self.shares = tuple(shares)
         self.version = version
         self.changed = False
 
-    def set(self, reversal: str | None, refunded: int) -> None:
+    def set(self, reversal: str | None, shares: Sequence[int]) -> None:
         """Take the new state, and remember that it is to be written."""
         self.reversal = reversal
-        self.refunded = refunded
+        self.shares = tuple(shares) if any(shares) else ()
         self.changed = True
 
 
@@ -67,21 +76,40 @@ def mirror_lines(lines: Sequence[Line]) -> list[Line]:
     return [line._replace(side=line.side.opposite) for line in lines]
 
 
-def refund_lines(entry: Entry, refunded: int, amount: int) -> list[Line]:
-    """Lines that give back `amount` of the entry after `refunded` was given back.
+def sum_refunded(entry: Entry, shares: Sequence[int]) -> int:
+    """How much of the entry these shares give back: those of its debits, in minor units."""
+    pairs = zip(entry.lines, shares, strict=False)  # no shares: nothing was refunded
+    return sum(share for line, share in pairs if line.side is Side.DEBIT)
 
-    Each side is split by its lines' amounts with `allot`, the whole so far less the whole before:
-    so refunds in parts add up to every line exactly.
+
+def split_refund(entry: Entry, correction: Correction, amount: int) -> list[int]:
+    """How much of each line a refund of `amount` minor units gives back.
+
+    Each side is split by what its lines have left (`money.allot`), so that no line is ever given
+    back twice, in whichever order refunds are made and reversed.
     """
-    lines = []
+    before = correction.shares or (0,) * len(entry.lines)
+    shares = [0] * len(entry.lines)
     for side in Side:
-        of_side = [line for line in entry.lines if line.side is side]
-        weights = [line.amount for line in of_side]
-        shares = zip(allot(refunded + amount, weights), allot(refunded, weights), strict=True)
-        for line, (after, before) in zip(of_side, shares, strict=True):
-            if after > before:
-                lines.append(line._replace(side=side.opposite, amount=after - before))
-    return lines
+        places = [i for i, line in enumerate(entry.lines) if line.side is side]
+        left = [entry.lines[i].amount - before[i] for i in places]
+        for i, share in zip(places, allot(amount, left), strict=True):
+            shares[i] = share
+    return shares
+
+
+def refund_lines(entry: Entry, shares: Sequence[int]) -> list[Line]:
+    """The lines that give back these shares."""
+    return [
+        line._replace(side=line.side.opposite, amount=share)
+        for line, share in zip(entry.lines, shares, strict=True)
+        if share
+    ]
+
+
+def describe_shares(shares: Sequence[int]) -> str:
+    """The details of a refund: JSON that tells its reversal what to take back."""
+    return json.dumps({"refund": {"shares": list(shares)}}, separators=(",", ":"))
 
 
 def refuse_reversal(
@@ -102,9 +130,7 @@ def refuse_refund(entry: Entry, correction: Correction, amount: int) -> Refusal 
         return Refusal(RefusalCode.ALREADY_REVERSED)
     if entry.type in NOT_REFUNDABLE or len({line.currency for line in entry.lines}) > 1:
         return Refusal(RefusalCode.NOT_REFUNDABLE)
-    if amount <= 0:
-        return Refusal(RefusalCode.AMOUNT_NOT_POSITIVE)
-    if correction.refunded + amount > entry_amount(entry):
+    if amount <= 0 or sum_refunded(entry, correction.shares) + amount > entry_amount(entry):
         return Refusal(RefusalCode.REFUND_EXCEEDS_ENTRY)
     return None
 
@@ -113,19 +139,20 @@ def record_reversal(
     entry: Entry, entries: Mapping[str, Entry], corrections: Mapping[str, Correction]
 ) -> None:
     """Note that the reversal now being posted is in force, and the entry no longer."""
-    corrections[entry.id].set(PENDING, 0)
+    corrections[entry.id].set(PENDING, ())
     _set_force(entry, entries, corrections, in_force=False)
 
 
-def record_refund(correction: Correction, amount: int) -> None:
-    """Note that `amount` more minor units were refunded."""
-    correction.set(None, correction.refunded + amount)
+def record_refund(correction: Correction, shares: Sequence[int]) -> None:
+    """Note that these shares were refunded."""
+    before = correction.shares or (0,) * len(shares)
+    correction.set(None, [a + b for a, b in zip(before, shares, strict=True)])
 
 
 def _refuse_reversed(correction: Correction) -> Refusal | None:
     if correction.reversal is not None:
         return Refusal(RefusalCode.ALREADY_REVERSED)
-    if correction.refunded:
+    if correction.shares:
         return Refusal(RefusalCode.ALREADY_REFUNDED)
     return None
 
@@ -145,7 +172,22 @@ def _refuse_force(
         return (_refuse_reversed(correction) if in_force else None) or _refuse_force(
             corrected, entries, corrections, in_force=not in_force
         )
-    return refuse_refund(corrected, correction, entry_amount(entry)) if in_force else None
+    if not in_force:
+        return None
+    after = [a + b for a, b in zip(*_align(corrected, correction, entry), strict=True)]
+    if correction.reversal is not None:
+        return Refusal(RefusalCode.ALREADY_REVERSED)
+    if any(share > line.amount for share, line in zip(after, corrected.lines, strict=True)):
+        return Refusal(RefusalCode.REFUND_EXCEEDS_ENTRY)
+    return None
+
+
+def _align(
+    corrected: Entry, correction: Correction, refund: Entry
+) -> tuple[Sequence[int], Sequence[int]]:
+    """What was refunded of each line, and what this refund gave back of it."""
+    shares: list[int] = json.loads(refund.details or "")["refund"]["shares"]
+    return correction.shares or (0,) * len(corrected.lines), shares
 
 
 def _set_force(
@@ -159,8 +201,9 @@ def _set_force(
         return
     correction = corrections[entry.corrects]
     if entry.type is EntryType.REVERSAL:
-        correction.set(entry.id if in_force else None, 0)
+        correction.set(entry.id if in_force else None, ())
         _set_force(entries[entry.corrects], entries, corrections, in_force=not in_force)
     else:
-        signed = entry_amount(entry) if in_force else -entry_amount(entry)
-        correction.set(None, correction.refunded + signed)
+        before, shares = _align(entries[entry.corrects], correction, entry)
+        sign = 1 if in_force else -1
+        correction.set(None, [a + sign * b for a, b in zip(before, shares, strict=True)])

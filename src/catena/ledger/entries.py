@@ -91,9 +91,7 @@ class Entry(NamedTuple):
     reversed_by: str | None = None
 
 
-def refuse_entry(
-    draft: Draft, accounts: Mapping[str, Account], now: dt.datetime
-) -> Refusal | None:
+def refuse_entry(draft: Draft, accounts: Mapping[str, Account], now: dt.datetime) -> Refusal | None:
     """Why this entry cannot be posted to these accounts, or None.
 
     `accounts` holds every account that exists among those the lines name, as it stands under
@@ -153,14 +151,14 @@ def _refuse_date(effective_at: dt.datetime | None, now: dt.datetime) -> Refusal 
 def _refuse_funds(deltas: Mapping[str, int], accounts: Mapping[str, Account]) -> Refusal | None:
     for id, delta in deltas.items():
         account = accounts[id]
-        if delta < 0 and account.floor is not None:
-            if account.posted + delta - account.reserved < account.floor:
-                return Refusal(RefusalCode.INSUFFICIENT_FUNDS, id)
+        floor = account.floor
+        if delta < 0 and floor is not None and account.posted + delta - account.reserved < floor:
+            return Refusal(RefusalCode.INSUFFICIENT_FUNDS, id)
     for id, delta in deltas.items():
         account = accounts[id]
-        if delta > 0 and account.ceiling is not None:
-            if account.posted + delta > account.ceiling:
-                return Refusal(RefusalCode.ABOVE_CEILING, id)
+        ceiling = account.ceiling
+        if delta > 0 and ceiling is not None and account.posted + delta > ceiling:
+            return Refusal(RefusalCode.ABOVE_CEILING, id)
     return None
 
 

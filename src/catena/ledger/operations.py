@@ -96,7 +96,7 @@ def draft_exchange(ledger_id: str, source: str, destination: str, quote: Quote) 
     return Drafted(draft, ((SystemRole.FX, sold), (SystemRole.FX, bought)))
 
 
-def _draft_move(  # noqa: PLR0913  # what a movement is made of
+def _draft_move(  # what a movement is made of
     type: EntryType,
     ledger_id: str,
     source: str,

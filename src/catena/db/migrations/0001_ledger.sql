@@ -5,6 +5,18 @@
 -- Nothing here refers to another table by foreign key: the road that writes (0002) has locked or
 -- version-checked what it names, and `catena verify` proves it from the lines alone.
 
+-- The closed sets. Domains, since a table's own CHECK is parsed anew by every statement that writes.
+
+CREATE DOMAIN account_type AS text
+    CHECK (VALUE IN ('asset', 'liability', 'equity', 'revenue', 'expense'));
+CREATE DOMAIN account_role AS text
+    CHECK (VALUE IN ('holding', 'clearing', 'fees', 'losses', 'fx'));
+CREATE DOMAIN account_status AS text
+    CHECK (VALUE IN ('active', 'frozen', 'blocked', 'closed'));
+CREATE DOMAIN entry_type AS text
+    CHECK (VALUE IN ('deposit', 'withdrawal', 'transfer', 'fee', 'refund', 'exchange', 'reversal',
+                     'adjustment'));
+
 -- Installation: these carry no ledger's money.
 
 CREATE TABLE ledgers (
@@ -45,9 +57,9 @@ CREATE TABLE positions (
 CREATE TABLE accounts (
     ledger_id   integer NOT NULL,
     account_id  uuid NOT NULL,
-    type        text NOT NULL CHECK (type IN ('asset', 'liability', 'equity', 'revenue', 'expense')),
+    type        account_type NOT NULL,
     currency    text NOT NULL,
-    role        text CHECK (role IN ('holding', 'clearing', 'fees', 'losses', 'fx')),
+    role        account_role,
     user_id     text,
     name        text,
     metadata    jsonb NOT NULL DEFAULT '{}',
@@ -65,17 +77,17 @@ CREATE TABLE balances (
     ledger_id   integer NOT NULL,
     account_id  uuid NOT NULL,
     version     bigint NOT NULL,        -- grows with every write; a decision names the one it read
-    debits      bigint NOT NULL CHECK (debits >= 0),
-    credits     bigint NOT NULL CHECK (credits >= 0),
-    reserved    bigint NOT NULL CHECK (reserved >= 0),
-    line_count  bigint NOT NULL CHECK (line_count >= 0),
+    debits      bigint NOT NULL,
+    credits     bigint NOT NULL,
+    reserved    bigint NOT NULL,        -- under lien
+    line_count  bigint NOT NULL,
     floor       bigint,
     ceiling     bigint,
-    sign        smallint NOT NULL CHECK (sign IN (1, -1)),  -- +1: grows by debits
-    status      text NOT NULL CHECK (status IN ('active', 'frozen', 'blocked', 'closed')),
+    sign        smallint NOT NULL,      -- +1: grows by debits, -1: by credits
+    status      account_status NOT NULL,
     PRIMARY KEY (ledger_id, account_id),
     CONSTRAINT no_overdraft CHECK (sign * (debits - credits) - reserved >= floor),
-    CONSTRAINT no_lien_without_floor CHECK (floor IS NOT NULL OR reserved = 0),
+    CONSTRAINT liens_need_a_floor CHECK (reserved = 0 OR (reserved > 0 AND floor IS NOT NULL)),
     CONSTRAINT closed_is_empty CHECK (status <> 'closed' OR (debits = credits AND reserved = 0))
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000);
 
@@ -99,8 +111,7 @@ CREATE TABLE entries (
     ledger_id    integer NOT NULL,
     position     bigint NOT NULL,
     entry_id     uuid NOT NULL,         -- carries the position, so it needs no index
-    type         text NOT NULL CHECK (type IN ('deposit', 'withdrawal', 'transfer', 'fee', 'refund',
-                                               'exchange', 'reversal', 'adjustment')),
+    type         entry_type NOT NULL,
     effective_at timestamptz NOT NULL,  -- when it counts
     recorded_at  timestamptz NOT NULL,  -- when we learned it
     corrects     bigint,                -- the position of the entry that it reverses or refunds
@@ -141,10 +152,12 @@ CREATE TABLE corrections (
     ledger_id   integer NOT NULL,
     position    bigint NOT NULL,        -- of the corrected entry
     reversal    bigint,                 -- of the reversal in force
-    refunded    bigint NOT NULL CHECK (refunded >= 0),
+    refunded    bigint NOT NULL CHECK (refunded >= 0),  -- of its debits
+    shares      jsonb,                  -- how much of each line was refunded, in their order
     version     bigint NOT NULL,
     PRIMARY KEY (ledger_id, position),
-    CONSTRAINT one_or_the_other CHECK (reversal IS NULL OR refunded = 0)
+    CONSTRAINT one_or_the_other CHECK (reversal IS NULL OR refunded = 0),
+    CONSTRAINT shares_with_refund CHECK ((shares IS NULL) = (refunded = 0))
 );
 
 -- Events: the outbox. An entry is its own event; everything else that happened is a row here, in

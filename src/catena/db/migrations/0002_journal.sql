@@ -173,16 +173,18 @@ BEGIN
     -- Version 0: not stored yet. A reversal that this commit posts is named by its offset.
     FOR undone IN SELECT * FROM jsonb_to_recordset(p_rest -> 'corrections')
              AS c (position bigint, reversal bigint, reversal_offset integer, refunded bigint,
-                   version bigint)
+                   shares jsonb, version bigint)
     LOOP
         IF undone.version = 0 THEN
-            INSERT INTO corrections (ledger_id, position, reversal, refunded, version)
-            VALUES (p_ledger, undone.position, base + undone.reversal_offset, undone.refunded, 1)
+            INSERT INTO corrections (ledger_id, position, reversal, refunded, shares, version)
+            VALUES (p_ledger, undone.position, base + undone.reversal_offset, undone.refunded,
+                    nullif(undone.shares, 'null'), 1)
                 ON CONFLICT DO NOTHING;
         ELSE
             UPDATE corrections k
                SET reversal = coalesce(base + undone.reversal_offset, undone.reversal),
-                   refunded = undone.refunded, version = k.version + 1
+                   refunded = undone.refunded,
+                   shares = nullif(undone.shares, 'null'), version = k.version + 1
              WHERE k.ledger_id = p_ledger AND k.position = undone.position AND k.version = undone.version;
         END IF;
         IF NOT FOUND THEN
