@@ -18,6 +18,7 @@ from catena.api import (
     documentation,
     entries,
     health,
+    history,
     ledgers,
     movements,
 )
@@ -46,7 +47,7 @@ def create_http(app: App) -> FastAPI:
         redirect_slashes=False,
     )
     http.state.catena = app
-    for room in (ledgers, accounts, balances, movements, entries, health, documentation):
+    for room in (ledgers, accounts, balances, history, movements, entries, health, documentation):
         http.include_router(room.router)
     http.add_exception_handler(errors.CatenaError, _answer_error)
     http.add_exception_handler(RequestValidationError, _answer_invalid)

@@ -1,0 +1,78 @@
+"""Draws docs/reference/errors.md from the codes themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from catena.api.documentation import list_codes
+from catena.api.problems import status_of
+from catena.errors import SetupError
+from catena.ledger.refusals import RefusalCode
+
+__all__ = ["render_errors"]
+
+_OPENING = """\
+# Errors
+
+Over HTTP each is a problem document (RFC 9457). Programs look at its `code`, which never changes;
+`detail` is for people. Nothing that was sent is repeated in it.
+
+## Before anything ran
+
+Nothing is written, and nothing is remembered of the Idempotency-Key. Retryable: the same request
+with the same key may succeed later.
+"""
+_REFUSALS = """\
+## Refusals of the ledger
+
+The request was understood, and the books say no. When several apply, the first in this order is
+the answer. It is the answer of its Idempotency-Key for good: mend the cause, then send a new key.
+"""
+_COMMANDS = """\
+## Of commands
+
+These end a command with one sentence and exit code 2.
+"""
+
+
+def render_errors() -> str:
+    """The page docs/reference/errors.md."""
+    codes = list_codes()
+    refusals = [refusal.code for refusal in RefusalCode]
+    setup = [error.code for error in (SetupError, *SetupError.__subclasses__())]
+    errors = [code for code in codes if code not in {*refusals, *setup}]
+    return "\n".join(
+        [
+            _OPENING,
+            _table("code", "title", "HTTP status", "retryable", "what to do"),
+            *(
+                _row(f"`{code}`", f"{title}.", status_of(code), "yes" if again else "no", remedy)
+                for code in errors
+                for title, remedy, again in [codes[code]]
+            ),
+            "",
+            _REFUSALS,
+            _table("code", "title", "HTTP status", "retryable", "what to do"),
+            *(
+                _row(f"`{code}`", f"{codes[code][0]}.", status_of(code), "no", codes[code][1])
+                for code in refusals
+            ),
+            "",
+            _COMMANDS,
+            _table("code", "title", "what to do"),
+            *(_row(f"`{code}`", f"{codes[code][0]}.", codes[code][1]) for code in setup),
+            "",
+        ]
+    )
+
+
+def _table(*columns: str) -> str:
+    return "\n".join([_row(*columns), _row(*("---" for _ in columns))])
+
+
+def _row(*cells: object) -> str:
+    return f"| {' | '.join(_cells(cells))} |"
+
+
+def _cells(cells: Iterable[object]) -> Iterable[str]:
+    return (str(cell).replace("|", "\\|") for cell in cells)
