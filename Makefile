@@ -61,7 +61,7 @@ docs: $(VENV)/.dev
 	@mkdir -p docs/reference
 	$(BIN)/python -c 'from catena.settings import render_reference as page; print(page(), end="")' \
 		>docs/reference/limits.md
-	$(BIN)/python -c 'from catena.errors import render_reference as page; print(page(), end="")' \
+	$(BIN)/python -c 'from catena.api.reference import render_errors as page; print(page(), end="")' \
 		>docs/reference/errors.md
 
 # --- environments: the stamps say which requirements are installed -----------------------------

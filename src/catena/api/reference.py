@@ -39,7 +39,8 @@ def render_errors() -> str:
     """The page docs/reference/errors.md."""
     codes = list_codes()
     refusals = [refusal.code for refusal in RefusalCode]
-    setup = [error.code for error in (SetupError, *SetupError.__subclasses__())]
+    ending: list[type[SetupError]] = [SetupError, *SetupError.__subclasses__()]
+    setup = [error.code for error in ending]
     errors = [code for code in codes if code not in {*refusals, *setup}]
     return "\n".join(
         [
