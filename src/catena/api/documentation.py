@@ -151,7 +151,8 @@ _PAGE: Final = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 <link rel="stylesheet" href="/docs/swagger-ui.css"></head><body><div id="ui"></div>
 <script src="/docs/swagger-ui-bundle.js"></script><script src="/docs/start.js"></script>
 </body></html>"""
-_START: Final = """SwaggerUIBundle({url: "/openapi.json", dom_id: "#ui", deepLinking: true, validatorUrl: null});"""
+_START: Final = """
+SwaggerUIBundle({url: "/openapi.json", dom_id: "#ui", deepLinking: true, validatorUrl: null});"""
 
 
 @router.get("/docs")
