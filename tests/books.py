@@ -45,7 +45,6 @@ from catena.ledger.fees import (
     compute_fees,
 )
 from catena.ledger.operations import (
-    Drafted,
     draft_deposit,
     draft_exchange,
     draft_transfer,
@@ -192,8 +191,8 @@ class RandomBook:
                     )
                 )
 
-    def _post(self, drafted: Drafted) -> PostEntry:
-        return PostEntry(self._adorn(drafted.draft), drafted.system)
+    def _post(self, draft: Draft) -> PostEntry:
+        return PostEntry(self._adorn(draft))
 
     def _adorn(self, draft: Draft) -> Draft:
         """Sometimes a description, metadata, a reference, or a date in the past."""
@@ -291,7 +290,7 @@ class RandomBook:
                 Line(destination, Side.DEBIT, 1, code),
             ]
         self.random.shuffle(lines)
-        return PostEntry(self._adorn(Draft(EntryType.ADJUSTMENT, lines)))
+        return PostEntry(self._adorn(Draft(EntryType.ADJUSTMENT, lines, system=None)))
 
     def _reverse(self) -> Operation:
         return self._reverse_one_of(self.posted)

@@ -6,6 +6,8 @@ Invariant: everything is written by the real journal, in the service's role.
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -35,7 +37,24 @@ from catena.ledger.terms import Profile, TermsChange
 from catena.settings import Settings
 from tests.postgres import Database
 
-__all__ = ["Scribe", "open_ledger"]
+__all__ = ["Scribe", "open_ledger", "write_at_random"]
+
+
+LAGS = [
+    dt.timedelta(**lag)
+    for lag in (
+        {"microseconds": 1},
+        {"milliseconds": 20},
+        {"seconds": 1},
+        {"seconds": 30},
+        {"minutes": 7},
+        {"hours": 5},
+        {"days": 1},
+        {"days": 20},
+        {"days": 400},
+        {"days": 3000},
+    )
+]
 
 
 @dataclass(slots=True)
@@ -99,9 +118,8 @@ class Scribe:
             Line(self.clearing, Side.DEBIT, amount, "USD"),
             Line(account, Side.CREDIT, amount, "USD"),
         ]
-        return PostEntry(
-            make_draft(EntryType.DEPOSIT, lines, **draft), [(SystemRole.CLEARING, "USD")]
-        )
+        system = [(SystemRole.CLEARING, "USD")]
+        return PostEntry(make_draft(EntryType.DEPOSIT, lines, system=system, **draft))
 
     def transfer(self, source: str, target: str, amount: int, **draft: Any) -> PostEntry:  # noqa: ANN401
         """A transfer between wallets; `draft`: more of its fields."""
@@ -159,3 +177,35 @@ async def open_ledger(database: Database, name: str = "main") -> AsyncIterator[S
     finally:
         await journal.close()
         await pool.close()
+
+
+async def write_at_random(scribe: Scribe, account: str, seed: int) -> None:
+    """Some 120 lines in commits of a few entries, many dated back, some to the same moment."""
+    rng = random.Random(seed)
+    other = await scribe.open(floor=-(10**9))
+    dates: list[dt.datetime] = []
+    now = (await scribe.post(scribe.deposit(account, 10**6))).recorded_at
+    for serial in range(40):
+        operations = []
+        for first in (True, *([False] * rng.randint(0, 4))):
+            date = rng.choice(
+                [None, now - rng.choice(LAGS) * rng.random(), rng.choice([now, *dates])]
+            )
+            draft: dict[str, Any] = {
+                "effective_at": date,
+                "metadata": f'{{"k": {rng.randrange(3)}}}',
+            }
+            if first and serial % 4 == 0:
+                draft["reference"] = f"r{serial}"
+            source, target = rng.sample([account, other], 2)
+            amount = rng.randrange(1, 1000)
+            if first or rng.random() < 0.7:
+                operations.append(scribe.transfer(source, target, amount, **draft))
+            if first or not operations:
+                operations.append(scribe.deposit(account, amount, **draft))
+            dates += [date] if date else []
+        entry = await scribe.post(*operations)
+        now = entry.recorded_at
+        dates.append(now)
+        if serial % 10 == 5:
+            await scribe.reverse(entry)

@@ -137,6 +137,7 @@ _REQUEST_ERRORS: Final = (
 _POSTING_ERRORS: Final = (
     "reference_conflict",
     "unknown_account",
+    "system_account",
     "account_closed",
     "account_blocked",
     "account_frozen",

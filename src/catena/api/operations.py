@@ -32,7 +32,6 @@ from catena.ledger.entries import Draft, EntryType, Line
 from catena.ledger.exchange import quote, quote_destination
 from catena.ledger.fees import PaidBy
 from catena.ledger.operations import (
-    Drafted,
     draft_deposit,
     draft_exchange,
     draft_transfer,
@@ -144,7 +143,7 @@ def _build_transfer(request: TransferRequest, context: Context) -> Operation:
             fields=[("/destination_account_id", "Source and destination must differ.")]
         )
     fees = charge_fees(request.fees, request.amount, currency, PaidBy.SOURCE)
-    drafted = draft_transfer(
+    draft = draft_transfer(
         context.ledger.id,
         request.source_account_id,
         request.destination_account_id,
@@ -152,13 +151,13 @@ def _build_transfer(request: TransferRequest, context: Context) -> Operation:
         currency.code,
         fees,
     )
-    return _post(drafted, request)
+    return _post(draft, request)
 
 
 def _build_deposit(request: DepositRequest, context: Context) -> Operation:
     currency = context.currency(request.currency)
     fees = charge_fees(request.fees, request.amount, currency, PaidBy.DESTINATION)
-    drafted = draft_deposit(
+    draft = draft_deposit(
         context.ledger.id,
         request.account_id,
         request.amount,
@@ -166,13 +165,13 @@ def _build_deposit(request: DepositRequest, context: Context) -> Operation:
         fees,
         through=SystemRole(request.through),
     )
-    return _post(drafted, request)
+    return _post(draft, request)
 
 
 def _build_withdrawal(request: WithdrawalRequest, context: Context) -> Operation:
     currency = context.currency(request.currency)
     fees = charge_fees(request.fees, request.amount, currency, PaidBy.SOURCE)
-    drafted = draft_withdrawal(
+    draft = draft_withdrawal(
         context.ledger.id,
         request.account_id,
         request.amount,
@@ -180,7 +179,7 @@ def _build_withdrawal(request: WithdrawalRequest, context: Context) -> Operation
         fees,
         through=SystemRole(request.through),
     )
-    return _post(drafted, request)
+    return _post(draft, request)
 
 
 def _build_exchange(request: ExchangeRequest, context: Context) -> Operation:
@@ -194,10 +193,10 @@ def _build_exchange(request: ExchangeRequest, context: Context) -> Operation:
             quoted = quote_destination(amount, source, destination, rate)
         case _:
             raise InvalidInput("An exchange fixes one amount: of the source or the destination.")
-    drafted = draft_exchange(
+    draft = draft_exchange(
         context.ledger.id, request.source_account_id, request.destination_account_id, quoted
     )
-    return _post(drafted, request)
+    return _post(draft, request)
 
 
 def _build_entry(request: EntryRequest, context: Context) -> Operation:
@@ -205,11 +204,11 @@ def _build_entry(request: EntryRequest, context: Context) -> Operation:
         Line(line.account_id, line.side, line.amount, context.currency(line.currency).code)
         for line in request.lines
     ]
-    return _post(Drafted(Draft(EntryType(request.type), lines), ()), request)
+    return _post(Draft(EntryType(request.type), lines, system=None), request)
 
 
-def _post(drafted: Drafted, request: _Described) -> PostEntry:
-    return PostEntry(_describe(drafted.draft, request), drafted.system)
+def _post(draft: Draft, request: _Described) -> PostEntry:
+    return PostEntry(_describe(draft, request))
 
 
 def _describe(draft: Draft, request: _Described) -> Draft:

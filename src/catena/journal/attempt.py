@@ -28,7 +28,6 @@ from catena.journal.pieces import (
     ChangeAccount,
     OpenAccount,
     Piece,
-    PostEntry,
 )
 from catena.ledger.accounts import Account, system_account_id
 from catena.ledger.entries import Entry, EntryType
@@ -160,9 +159,8 @@ class Attempt:
                     references.add((draft.type, draft.reference))
                 if draft.corrects is not None:
                     corrected.add(draft.corrects)
-                if isinstance(operation, PostEntry):
-                    for role, currency in operation.system:
-                        accounts.add(system_account_id(ledger_id, role, currency))
+                for role, currency in draft.system or ():
+                    accounts.add(system_account_id(ledger_id, role, currency))
         return references, corrected, changed
 
     def _decide(self, piece: Piece, book: Book) -> None:

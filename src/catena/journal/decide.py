@@ -92,7 +92,7 @@ def decide(operation: Operation, book: Book, work: WriteSet) -> Decision:
 
 def _decide_post(operation: PostEntry, book: Book, work: WriteSet) -> Decision:
     draft = operation.draft
-    for role, currency in operation.system:
+    for role, currency in draft.system or ():
         _ensure_system_account(book, role, currency)
     return _find_reference(draft, book) or _post(draft, book, work)
 
@@ -143,7 +143,7 @@ def _decide_reversal(operation: ReverseEntry, book: Book, work: WriteSet) -> Dec
     refusal = refuse_reversal(entry, book.entries, book.corrections)
     if refusal is not None:
         return refusal
-    decision = _post(draft._replace(lines=mirror_lines(entry.lines)), book, work)
+    decision = _post(draft._replace(lines=mirror_lines(entry.lines), system=None), book, work)
     if isinstance(decision, Decided):
         record_reversal(entry, book.entries, book.corrections)
         _note_corrections(book, work, decision.offset)
@@ -166,7 +166,7 @@ def _decide_refund(operation: RefundEntry, book: Book, work: WriteSet) -> Decisi
         return refusal
     shares = split_refund(entry, correction, amount)
     lines, details = refund_lines(entry, shares), describe_shares(shares)
-    decision = _post(draft._replace(lines=lines, details=details), book, work)
+    decision = _post(draft._replace(lines=lines, details=details, system=None), book, work)
     if isinstance(decision, Decided):
         record_refund(correction, shares)
         _note_corrections(book, work, decision.offset)

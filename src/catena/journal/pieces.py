@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from catena.errors import CatenaError
-from catena.ledger.accounts import SystemRole
 from catena.ledger.entries import Draft, Entry
 from catena.ledger.refusals import Refusal
 from catena.ledger.terms import Profile, TermsChange
@@ -31,10 +30,9 @@ __all__ = [
 
 
 class PostEntry(NamedTuple):
-    """Post this entry. `system`: the system accounts that it names, opened if need be."""
+    """Post this entry."""
 
     draft: Draft
-    system: Sequence[tuple[SystemRole, str]] = ()
 
 
 class ReverseEntry(NamedTuple):

@@ -7,11 +7,11 @@ is what `unpost_entry` takes back. Rules: SPEC 2.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from catena.ledger.accounts import BALANCE_MAX, Account, AccountStatus, Side
+from catena.ledger.accounts import BALANCE_MAX, Account, AccountStatus, Side, SystemRole
 from catena.ledger.refusals import Refusal, RefusalCode
 
 __all__ = [
@@ -57,7 +57,8 @@ class Draft(NamedTuple):
 
     `content` fingerprints what the caller sent: it tells a repeated reference from a reused one.
     `metadata` and `details` are JSON texts; `details` holds what was computed (fees, rate).
-    `corrects` is the id of the entry that a reversal or refund undoes.
+    `corrects` is the id of the entry that a reversal or refund undoes. `system`: the system
+    accounts that it may name, opened when they are first used; None: any that are there.
     """
 
     type: EntryType
@@ -69,6 +70,7 @@ class Draft(NamedTuple):
     details: str | None = None
     corrects: str | None = None
     content: str | None = None
+    system: Collection[tuple[SystemRole, str]] | None = ()
 
 
 class Entry(NamedTuple):
@@ -103,6 +105,8 @@ def refuse_entry(draft: Draft, accounts: Mapping[str, Account], now: dt.datetime
         account = accounts.get(line.account)
         if account is None:
             return Refusal(RefusalCode.UNKNOWN_ACCOUNT, line.account, index)
+        if account.role is not None and not _may_name(account, draft.system):
+            return Refusal(RefusalCode.SYSTEM_ACCOUNT, line.account, index)
         delta = line.amount if line.side is account.normal_side else -line.amount
         deltas[line.account] = deltas.get(line.account, 0) + delta
     return (
@@ -112,6 +116,10 @@ def refuse_entry(draft: Draft, accounts: Mapping[str, Account], now: dt.datetime
         or _refuse_funds(deltas, accounts)
         or _refuse_totals(lines, accounts)
     )
+
+
+def _may_name(account: Account, system: Collection[tuple[str, str]] | None) -> bool:
+    return system is None or (account.role, account.currency) in system
 
 
 def _refuse_status(deltas: Mapping[str, int], accounts: Mapping[str, Account]) -> Refusal | None:

@@ -7,21 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from catena.ledger.accounts import Side, SystemRole, system_account_id
 from catena.ledger.entries import Draft, EntryType, Line
 from catena.ledger.exchange import Quote
 from catena.ledger.fees import ChargedFee, PaidBy
+from catena.money import format_rate
 
-__all__ = ["Drafted", "draft_deposit", "draft_exchange", "draft_transfer", "draft_withdrawal"]
-
-
-class Drafted(NamedTuple):
-    """A draft, and the system accounts that it names (opened when they are first used)."""
-
-    draft: Draft
-    system: Sequence[tuple[SystemRole, str]]
+__all__ = ["draft_deposit", "draft_exchange", "draft_transfer", "draft_withdrawal"]
 
 
 def draft_transfer(
@@ -31,14 +24,14 @@ def draft_transfer(
     amount: int,
     currency: str,
     fees: Sequence[ChargedFee] = (),
-) -> Drafted:
+) -> Draft:
     """Debit source, credit destination: two lines, and one more for each fee."""
     if not fees:
         lines = (
             Line(source, Side.DEBIT, amount, currency),
             Line(destination, Side.CREDIT, amount, currency),
         )
-        return Drafted(Draft(EntryType.TRANSFER, lines), ())
+        return Draft(EntryType.TRANSFER, lines)
     return _draft_move(EntryType.TRANSFER, ledger_id, source, destination, amount, currency, fees)
 
 
@@ -50,11 +43,11 @@ def draft_deposit(
     fees: Sequence[ChargedFee] = (),
     *,
     through: SystemRole = SystemRole.CLEARING,
-) -> Drafted:
+) -> Draft:
     """Debit the system account that the money came through, credit the wallet."""
     source = system_account_id(ledger_id, through, currency)
-    drafted = _draft_move(EntryType.DEPOSIT, ledger_id, source, wallet, amount, currency, fees)
-    return drafted._replace(system=(*drafted.system, (through, currency)))
+    draft = _draft_move(EntryType.DEPOSIT, ledger_id, source, wallet, amount, currency, fees)
+    return _allow(draft, (through, currency))
 
 
 def draft_withdrawal(
@@ -65,16 +58,16 @@ def draft_withdrawal(
     fees: Sequence[ChargedFee] = (),
     *,
     through: SystemRole = SystemRole.CLEARING,
-) -> Drafted:
+) -> Draft:
     """Debit the wallet, credit the system account that the money leaves through."""
     destination = system_account_id(ledger_id, through, currency)
-    drafted = _draft_move(
+    draft = _draft_move(
         EntryType.WITHDRAWAL, ledger_id, wallet, destination, amount, currency, fees
     )
-    return drafted._replace(system=(*drafted.system, (through, currency)))
+    return _allow(draft, (through, currency))
 
 
-def draft_exchange(ledger_id: str, source: str, destination: str, quote: Quote) -> Drafted:
+def draft_exchange(ledger_id: str, source: str, destination: str, quote: Quote) -> Draft:
     """Four lines through the fx accounts of both currencies; fx keeps what rounding leaves."""
     sold, bought = quote.source.code, quote.destination.code
     fx_sold = system_account_id(ledger_id, SystemRole.FX, sold)
@@ -87,13 +80,18 @@ def draft_exchange(ledger_id: str, source: str, destination: str, quote: Quote) 
     )
     details = {
         "exchange": {
-            "rate": str(quote.rate),
+            "rate": format_rate(quote.rate),
             "source": {"amount": quote.source_amount, "currency": sold},
             "destination": {"amount": quote.destination_amount, "currency": bought},
         }
     }
     draft = Draft(EntryType.EXCHANGE, lines, details=json.dumps(details, separators=(",", ":")))
-    return Drafted(draft, ((SystemRole.FX, sold), (SystemRole.FX, bought)))
+    return _allow(draft, (SystemRole.FX, sold), (SystemRole.FX, bought))
+
+
+def _allow(draft: Draft, *system: tuple[SystemRole, str]) -> Draft:
+    """Let the draft name these system accounts too."""
+    return draft._replace(system=(*(draft.system or ()), *system))
 
 
 def _draft_move(  # what a movement is made of
@@ -104,7 +102,7 @@ def _draft_move(  # what a movement is made of
     amount: int,
     currency: str,
     fees: Sequence[ChargedFee],
-) -> Drafted:
+) -> Draft:
     """Source pays the amount and its fees; destination gets the amount less its fees."""
     on_top = sum(fee.amount for fee in fees if fee.paid_by is PaidBy.SOURCE)
     deducted = sum(fee.amount for fee in fees if fee.paid_by is PaidBy.DESTINATION)
@@ -126,6 +124,5 @@ def _draft_move(  # what a movement is made of
             for fee in fees
         ]
         details = json.dumps({"fees": charged}, separators=(",", ":"))
-    own = any(fee.account is None for fee in fees)
-    system = ((SystemRole.FEES, currency),) if own else ()
-    return Drafted(Draft(type, lines, details=details), system)
+    draft = Draft(type, lines, details=details)
+    return _allow(draft, (SystemRole.FEES, currency)) if fees else draft

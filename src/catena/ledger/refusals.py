@@ -50,6 +50,11 @@ class RefusalCode(Enum):
         "The ledger has no such account",
         "Check the account's id and the ledger.",
     )
+    SYSTEM_ACCOUNT = (
+        "system_account",
+        "The account belongs to the platform and this operation may not name it",
+        "Use a wallet, or post a free entry.",
+    )
     ACCOUNT_CLOSED = (
         "account_closed",
         "The account is closed",
