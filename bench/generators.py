@@ -76,6 +76,8 @@ def run_wrk(rig: Rig, service: Service, book: Book, load: Load, seconds: int) ->
     with rig.measuring(service) as meter:
         output, api_mb = _run_watched(command, environment, service.pid)
     report = json.loads(output.splitlines()[-1])
+    if not report["requests"]:
+        raise RuntimeError(f"No request of {load.script} was answered in {seconds} s.")
     return Sample(
         operations=report["requests"] * load.operations,
         seconds=report["microseconds"] / 1e6,

@@ -23,6 +23,7 @@ class Plan:
     pgbench_scale: int = 50
     pgbench_clients: tuple[int, ...] = (4, 8, 16, 32)
     wallets: int = 10_000
+    batch_operations: tuple[int, int] = (1_000, 5_000)
     lines: int = 10_000_000
     """Of the book that a transfer's cost is compared in, with one of a line for each wallet."""
     account_lines: tuple[int, int] = (100, 1_000_000)
@@ -49,6 +50,7 @@ SMOKE: Final = Plan(
     pgbench_scale=1,
     pgbench_clients=(4,),
     wallets=200,
+    batch_operations=(100, 200),
     lines=20_000,
     account_lines=(100, 2_000),
 )

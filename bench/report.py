@@ -67,7 +67,7 @@ def describe_setting(rig: Rig) -> dict[str, object]:
             "file_system": _file_system(rig.directory),
         },
         "processes": {
-            "api": 1,
+            "api": "1, started by `catena serve`",
             "generator": "on the same machine; wrk with 1 thread, pgbench with 2",
         },
         "versions": {

@@ -7,7 +7,9 @@ one API process, started as a user would start it. Nothing of the user's is touc
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["Rig", "Service"]
 
 _MAINTENANCE_DATABASE: Final = "postgres"
+_STOP_SECONDS: Final = 30
+_LOOK_SECONDS: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,26 +130,20 @@ class Rig:
         log = self.directory / f"{database}.log"
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CATENA_")}
         environment["CATENA_DATABASE_URL"] = self.server.dsn(SERVICE, database)
-        environment["CATENA_PORT"] = "0"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "bench.launch"],
+                [sys.executable, "-m", "catena.cli", "serve", "--port", "0"],
                 env=environment,
-                stdout=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
                 stderr=output,
-                text=True,
             )
-        assert process.stdout is not None  # noqa: S101  # a pipe was asked for
-        url = process.stdout.readline().strip()
+        url = _await_address(process, log)
 
         def stop() -> None:
             del self._services[database]
             process.terminate()
-            process.communicate(timeout=30)
+            process.wait(_STOP_SECONDS)
 
-        if not url:
-            process.communicate(timeout=30)
-            raise RuntimeError(f"The service did not start:\n{log.read_text()[-2000:]}")
         return Service(database, url, process.pid, stop)
 
     @contextmanager
@@ -191,3 +189,14 @@ class Rig:
         for database in listed:
             self.ask(database, "VACUUM (ANALYZE)", "SELECT 1")
         self.ask(_MAINTENANCE_DATABASE, "CHECKPOINT", "SELECT 1")
+
+
+def _await_address(process: subprocess.Popen[bytes], log: Path) -> str:
+    """The address that the service says it serves, in a line of its log."""
+    while process.poll() is None:
+        said = re.search(r'"(http://[^"]+)"', log.read_text())
+        if said:
+            return said[1]
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_LOOK_SECONDS)
+    raise RuntimeError(f"The service did not start:\n{log.read_text()[-2000:]}")

@@ -30,7 +30,7 @@ def _prepare(rig: Rig, plan: Plan) -> Sequence[Probe]:
     probes = []
     for name, lines in zip((_SHORT, _LONG), plan.account_lines, strict=True):
         account = open_account(client, user_id=name)
-        page = f"/v1/accounts/{account}/transactions"
+        page = f"/v1/accounts/{account}/entries"
         try:
             client.get(page)
         except Refused as error:
