@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
+
+import structlog
 
 from catena.auth.callers import Callers
 from catena.auth.ledgers import Ledgers
 from catena.clock import Clock, system_clock
+from catena.db.aging import keep_forgetting
 from catena.db.embedded import start_embedded
 from catena.db.installation import read_secret
 from catena.db.migrate import migrate
@@ -20,6 +23,9 @@ from catena.journal import Journal
 from catena.settings import Settings
 
 __all__ = ["App", "Urls", "find_database", "open_app", "open_database"]
+
+
+_log = structlog.get_logger(__name__)
 
 
 class Urls(NamedTuple):
@@ -89,6 +95,7 @@ async def open_app(
         callers = Callers(pool, settings.credential_cache_seconds)
         ledgers = Ledgers(pool)
         await ledgers.refresh()
+        forgetting = asyncio.create_task(keep_forgetting(pool, settings), name="forget keys")
         try:
             yield App(
                 settings,
@@ -103,7 +110,19 @@ async def open_app(
                 count_requests(),
             )
         finally:
+            forgetting.cancel()
             await balances.close()
-            await asyncio.wait_for(journal.close(), settings.shutdown_seconds)
+            await _finish(journal.close(), settings.shutdown_seconds, "journal")
     finally:
-        await pool.close()
+        if not await _finish(pool.close(), settings.shutdown_seconds, "pool"):
+            pool.terminate()
+
+
+async def _finish(closing: Awaitable[None], seconds: float, what: str) -> bool:
+    """Wait for something to close; False when it did not in time, as when the database is away."""
+    try:
+        await asyncio.wait_for(closing, seconds)
+    except TimeoutError:
+        _log.warning("not_closed_in_time", what=what)
+        return False
+    return True
