@@ -42,7 +42,7 @@ def _main(arguments: Sequence[str]) -> int:
         print_result(result)
         _keep(result, options.results)
     if options.results == _RESULTS:
-        _draw()
+        _draw_history()
     return 0
 
 
@@ -116,7 +116,7 @@ def _keep(result: Mapping[str, Any], results: Path) -> None:
     (results / name).write_text(json.dumps(result, indent=1) + "\n")
 
 
-def _draw() -> None:
+def _draw_history() -> None:
     results = [json.loads(path.read_text()) for path in _RESULTS.glob("*.json")]
     prose = _README.read_text().partition(_MARK)[0]
     _README.write_text(prose + _MARK + render_history(results))

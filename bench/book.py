@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from bench.plan import Plan
-    from bench.rig import Rig, Service
+    from bench.rig import Rig, Api
 
 __all__ = [
     "MAIN",
@@ -63,7 +63,7 @@ class Refused(Exception):
 class Client:
     """One connection to a service. Idempotency keys are its own name and a number."""
 
-    def __init__(self, service: Service, key: str, ledger: str | None = None) -> None:
+    def __init__(self, service: Api, key: str, ledger: str | None = None) -> None:
         address = urlsplit(service.url)
         self._connection = http.client.HTTPConnection(address.hostname or "", address.port)
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}

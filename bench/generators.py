@@ -21,7 +21,7 @@ from catena.db.embedded.cluster import ADMIN
 
 if TYPE_CHECKING:
     from bench.book import Book
-    from bench.rig import Rig, Service
+    from bench.rig import Rig, Api
 
 __all__ = ["Load", "call_pgbench", "find_wrk", "run_pgbench", "run_wrk", "write_list"]
 
@@ -58,7 +58,7 @@ def write_list(path: Path, lines: Sequence[str]) -> Path:
     return path
 
 
-def run_wrk(rig: Rig, service: Service, book: Book, load: Load, seconds: int) -> Sample:
+def run_wrk(rig: Rig, service: Api, book: Book, load: Load, seconds: int) -> Sample:
     """One run with one thread, which leaves the other core to the service and PostgreSQL."""
     seed = random.getrandbits(31)
     environment = os.environ | {

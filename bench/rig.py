@@ -33,7 +33,7 @@ from catena.ids import KEY, new_id
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["Rig", "Service"]
+__all__ = ["Rig", "Api"]
 
 _MAINTENANCE_DATABASE: Final = "postgres"
 _STOP_SECONDS: Final = 30
@@ -41,7 +41,7 @@ _LOOK_SECONDS: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class Api:
     """One API process over one database."""
 
     database: str
@@ -57,7 +57,7 @@ class Rig:
         self.directory = directory
         self.report = report
         self._stack = ExitStack()
-        self._services: dict[str, Service] = {}
+        self._services: dict[str, Api] = {}
         self.key = new_secret()
         """The API key that every database of this rig knows."""
         self.notes: dict[str, Any] = {}
@@ -115,7 +115,7 @@ class Rig:
             f" ARRAY[{scopes}])",
         )
 
-    def service(self, database: str) -> Service:
+    def service(self, database: str) -> Api:
         """The service over a database; it is started when it is first asked for."""
         if database not in self._services:
             self._services[database] = self._start(database)
@@ -126,7 +126,7 @@ class Rig:
         if database in self._services:
             self._services[database].stop()
 
-    def _start(self, database: str) -> Service:
+    def _start(self, database: str) -> Api:
         log = self.directory / f"{database}.log"
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CATENA_")}
         environment["CATENA_DATABASE_URL"] = self.server.dsn(SERVICE, database)
@@ -144,10 +144,10 @@ class Rig:
             process.terminate()
             process.wait(_STOP_SECONDS)
 
-        return Service(database, url, process.pid, stop)
+        return Api(database, url, process.pid, stop)
 
     @contextmanager
-    def measuring(self, service: Service | None) -> Iterator[Used]:
+    def measuring(self, service: Api | None) -> Iterator[Used]:
         """Fill in what is used until the end of the block."""
         used = Used()
         bytes_before, checkpoints_before = self._read_log()
@@ -159,7 +159,7 @@ class Rig:
         used.log_bytes = bytes_after - bytes_before
         used.checkpoints = checkpoints_after - checkpoints_before
 
-    def _read_times(self, service: Service | None) -> dict[str, float]:
+    def _read_times(self, service: Api | None) -> dict[str, float]:
         # The generators are the only children of ours that end inside a block.
         own = os.times()
         times = {

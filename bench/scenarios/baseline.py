@@ -25,13 +25,18 @@ CLIENTS: Final = "pgbench_clients"
 def _prepare(rig: Rig, plan: Plan) -> Sequence[Probe]:
     rig.create_database(BASELINE)
     call_pgbench(rig, BASELINE, "-i", "-q", "-s", str(plan.pgbench_scale))
+    best = _choose_clients(rig, plan)
+    rig.notes[CLIENTS] = best
+    return [Probe(BASELINE, partial(run_pgbench, rig, BASELINE, best))]
+
+
+def _choose_clients(rig: Rig, plan: Plan) -> int:
+    """The client count with the highest rate, by a short run of each."""
     rates = {
         clients: run_pgbench(rig, BASELINE, clients, plan.choose_seconds).per_second
         for clients in plan.pgbench_clients
     }
-    best = max(rates, key=rates.__getitem__)
-    rig.notes[CLIENTS] = best
-    return [Probe(BASELINE, partial(run_pgbench, rig, BASELINE, best))]
+    return max(rates, key=rates.__getitem__)
 
 
 SCENARIO: Final = Scenario("baseline", _prepare)
