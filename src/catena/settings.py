@@ -65,7 +65,9 @@ class Settings:
     credential_cache_seconds: float = _setting(
         2.0, "How long a checked API key is trusted before it is looked up again."
     )
-    connections: int = _setting(2_000, "Open HTTP connections of one process, at most.")
+    requests_at_once: int = _setting(
+        2_000, "Requests that one process serves at once, at most; then 503 and Retry-After."
+    )
     keep_alive_seconds: int = _setting(30, "How long an idle HTTP connection is kept.")
     shutdown_seconds: int = _setting(10, "How long a stop waits for requests under way.")
 

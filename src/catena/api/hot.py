@@ -17,7 +17,7 @@ from catena.api.balances import balance_reply
 from catena.api.movements import MOVEMENTS
 from catena.api.writes import Context, Reply, parse_key, problem_reply, require, submit
 from catena.auth.scopes import Scope
-from catena.errors import CatenaError
+from catena.errors import BadRequest, CatenaError
 from catena.ids import ACCOUNT, REQUEST
 from catena.settings import LIMITS
 
@@ -113,6 +113,12 @@ class HotProtocol(HttpToolsProtocol):
             _log.exception("request_failed", request_id=request_id)
             self._respond(cycle, problem_reply(CatenaError(), request_id))
 
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's words, not ours
+        """Answer what is not HTTP, as every error is answered, and end the connection."""
+        request_id = self._app.number_request(REQUEST)
+        reply = problem_reply(BadRequest("This is not a valid HTTP request."), request_id)
+        self._write(reply, request_id, keep_alive=False)
+
     def _recognise(self) -> _HotCycle | None:
         """The request as a hot one, if it is one and all that it needs is at hand."""
         method, url, account = self.parser.get_method(), self.url, ""
@@ -156,20 +162,23 @@ class HotProtocol(HttpToolsProtocol):
         cycle.response_complete = True
         if cycle.disconnected or self.transport.is_closing():
             return
+        self._write(reply, cycle.context.request_id, keep_alive=cycle.keep_alive)
+        self.on_response_complete()
+
+    def _write(self, reply: Reply, request_id: str, *, keep_alive: bool) -> None:
         parts = [_HEADS[reply.status]]
         for name, value in (*self.server_state.default_headers, *reply.headers):
             parts += (name, b": ", value, b"\r\n")
         parts.append(
             (
                 f"content-type: {reply.content_type}\r\ncontent-length: {len(reply.body)}\r\n"
-                f"request-id: {cycle.context.request_id}\r\n"
+                f"request-id: {request_id}\r\n"
             ).encode()
         )
-        parts += (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", reply.body)
+        parts += (b"\r\n" if keep_alive else b"connection: close\r\n\r\n", reply.body)
         self.transport.write(b"".join(parts))
-        if not cycle.keep_alive:
+        if not keep_alive:
             self.transport.close()
-        self.on_response_complete()
 
 
 def _brings_json(headers: dict[bytes, bytes]) -> bool:

@@ -83,6 +83,7 @@ class RequestIds:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._active = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -101,8 +102,13 @@ class RequestIds:
                 message["headers"].append((b"request-id", request_id.encode()))
             await send(message)
 
+        self._active += 1
         try:
+            if self._active > parts.settings.requests_at_once:
+                raise errors.Overloaded
             await self._app(scope, receive, send_with_id)
+        except errors.Overloaded as error:
+            await respond(problem_reply(error, request_id))(scope, receive, send_with_id)
         except Exception as error:
             if started:
                 raise
@@ -110,3 +116,5 @@ class RequestIds:
                 _log.exception("request_failed", request_id=request_id, path=scope["path"])
             known = errors.DatabaseUnavailable() if is_lost(error) else errors.CatenaError()
             await respond(problem_reply(known, request_id))(scope, receive, send_with_id)
+        finally:
+            self._active -= 1

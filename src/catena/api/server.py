@@ -43,10 +43,9 @@ async def serve(
         access_log=False,
         log_config=None,
         server_header=False,
-        limit_concurrency=settings.connections,
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=settings.shutdown_seconds,
-        backlog=settings.connections,
+        backlog=settings.requests_at_once,
     )
     server = _Server(config, ready)
     loop = asyncio.get_running_loop()
