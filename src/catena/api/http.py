@@ -105,10 +105,10 @@ class RequestIds:
         self._active += 1
         try:
             if self._active > parts.settings.requests_at_once:
-                raise errors.Overloaded
-            await self._app(scope, receive, send_with_id)
-        except errors.Overloaded as error:
-            await respond(problem_reply(error, request_id))(scope, receive, send_with_id)
+                refusal = respond(problem_reply(errors.Overloaded(), request_id))
+                await refusal(scope, receive, send_with_id)
+            else:
+                await self._app(scope, receive, send_with_id)
         except Exception as error:
             if started:
                 raise
