@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from bench.plan import Plan
-    from bench.rig import Rig, Api
+    from bench.rig import Api, Rig
 
 __all__ = [
     "MAIN",

@@ -21,7 +21,7 @@ from catena.db.embedded.cluster import ADMIN
 
 if TYPE_CHECKING:
     from bench.book import Book
-    from bench.rig import Rig, Api
+    from bench.rig import Api, Rig
 
 __all__ = ["Load", "call_pgbench", "find_wrk", "run_pgbench", "run_wrk", "write_list"]
 

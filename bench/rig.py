@@ -33,7 +33,7 @@ from catena.ids import KEY, new_id
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["Rig", "Api"]
+__all__ = ["Api", "Rig"]
 
 _MAINTENANCE_DATABASE: Final = "postgres"
 _STOP_SECONDS: Final = 30
