@@ -7,7 +7,6 @@ with the one that started them, however it ends.
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
 import sys
@@ -128,7 +127,6 @@ class _Worker:
             pass_fds=[self._listener.fileno()],
             # So that a Ctrl-C in the terminal reaches us alone, and we stop them.
             start_new_session=True,
-            env=os.environ,
         )
         assert self._process.stdout is not None  # noqa: S101  # a pipe
         address = (await self._process.stdout.readline()).decode().strip()
