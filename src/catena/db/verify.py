@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import UUID
 
+from catena.db.snapshot import reading_whole_book, stream
 from catena.ids import ACCOUNT, ENTRY, EVENT
 
 if TYPE_CHECKING:
@@ -29,23 +30,10 @@ Report = Callable[[str, int, int], None]
 """Told of the progress: the check that is next, steps done, and steps in all."""
 
 _RANGE_ROWS: Final = 500_000
-"""Positions or lines that one query looks at, roughly: what fits the memory below."""
+"""Positions or lines that one query looks at, roughly: what a sort in memory holds."""
 
 _RANGES_MAX: Final = 10_000
 """Ranges at most, whatever the counters of a broken book say."""
-
-_SESSION: Final = """
-SET LOCAL work_mem = '128MB';
-SET LOCAL statement_timeout = 0;
-SET LOCAL idle_in_transaction_session_timeout = 0;
-SET LOCAL plan_cache_mode = force_custom_plan;
-SET LOCAL enable_seqscan = on;
-SET LOCAL enable_hashjoin = on;
-SET LOCAL enable_mergejoin = on;
-SET LOCAL timezone = 'UTC'"""
-
-_QUERY_SECONDS: Final = 3600.0
-"""Longest wait for one query's next rows."""
 
 _POSITION_MIN, _POSITION_MAX = -(2**63), 2**63 - 1
 _UUID_MAX: Final = 2**128 - 1
@@ -87,7 +75,7 @@ _PREFIXES: Final = {
 
 
 class Check(NamedTuple):
-    """One query of `verify.sql`; `claim` says what must hold."""
+    """One query of `verify.sql`; `claim` says what must hold. Several names: several claims."""
 
     name: str
     scope: Scope
@@ -132,8 +120,7 @@ async def find_disagreements(
 
     Reads one snapshot, so it may run while money moves; it holds back vacuum meanwhile.
     """
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        await connection.execute(_SESSION)
+    async with reading_whole_book(connection):
         ranges: dict[Scope, Sequence[tuple[object, ...]]] = {
             Scope.LEDGER: [()],
             Scope.POSITIONS: await _cut_positions(connection, ledger.number),
@@ -143,9 +130,7 @@ async def find_disagreements(
         for check in CHECKS:
             for ends in ranges[check.scope]:
                 report(check.name, done, total)
-                async for row in connection.cursor(
-                    check.sql, ledger.number, *ends, timeout=_QUERY_SECONDS
-                ):
+                async for row in stream(connection, check.sql, ledger.number, *ends):
                     yield _describe(check, ledger, row)
                 done += 1
         report("", total, total)
@@ -156,8 +141,9 @@ def _describe(check: Check, ledger: Ledger, row: asyncpg.Record) -> Finding:
         id: str | None = ledger.id
     else:
         id = _PREFIXES[check.kind] + row["id"].hex if row["id"] else None
+    name = row.get("check", check.name)
     return Finding(
-        check.name, check.kind, id, row["number"], row["position"], row["expected"], row["found"]
+        name, check.kind, id, row["number"], row["position"], row["expected"], row["found"]
     )
 
 
@@ -210,7 +196,7 @@ def _read_checks() -> Iterator[Check]:
         )
 
 
-_HEAD: Final = re.compile(r"(?P<name>\w+) over (?P<scope>\w+) names (?P<kind>\w+)")
+_HEAD: Final = re.compile(r"(?P<name>[\w, ]+) over (?P<scope>\w+) names (?P<kind>\w+)")
 
 CHECKS: Final = tuple(_read_checks())
 """Every check, in the order in which they run."""

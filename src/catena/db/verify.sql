@@ -3,8 +3,8 @@
 --
 -- Each has a name, what it goes over (`positions` and `accounts` come in ranges, $2 to $3 with both
 -- ends; `ledger` at once) and the kind of row that it names. It gives id, number, position, and in
--- words what is expected and what was found. $1 is the ledger. Every sum is `numeric`: it cannot
--- overflow, whatever a broken book holds.
+-- words what is expected and what was found; one that makes several claims also says which `check`
+-- failed. $1 is the ledger. Sums are `numeric`: they cannot overflow, whatever a broken book holds.
 
 -- check: ledger_counter over ledger names ledger
 -- The ledger has its counter, and the last commit's time is not before anything recorded.
@@ -146,49 +146,57 @@ SELECT l.account_id AS id, l.number, l.position,
  WHERE l.ledger_id = $1 AND l.position BETWEEN $2 AND $3
    AND a.currency IS DISTINCT FROM l.currency;
 
--- check: line_numbers over accounts names line
--- An account's lines are numbered 1, 2, 3 and so on.
-SELECT account_id AS id, number, position, format('line %s', before + 1) AS expected,
-       format('line %s', number) AS found
-  FROM (SELECT account_id, number, position,
-               lag(number, 1, 0::bigint) OVER (PARTITION BY account_id ORDER BY number) AS before
-          FROM lines WHERE ledger_id = $1 AND account_id BETWEEN $2 AND $3) AS steps
- WHERE number <> before + 1;
+-- check: line_numbers, line_order, running_totals over accounts names line
+-- An account's lines are numbered 1, 2, 3 and so on; they are numbered in the order of positions,
+-- of ordinals within an entry, and of time; and the totals on a line are the sums up to it (I2).
+-- Three claims in one pass, since sorting the lines is what costs. After a line whose totals are
+-- wrong, those that only carry its error on are right about their own amounts: they are not named.
+-- (Where the line before is right, being wrong about the sum and about the step are the same.)
+WITH steps AS (
+    SELECT account_id, number, position, ordinal, recorded_at, debits, credits,
+           CASE WHEN is_debit THEN amount ELSE 0 END AS debit,
+           CASE WHEN is_debit THEN 0 ELSE amount END AS credit,
+           lag(number, 1, 0::bigint) OVER w AS number_before,
+           lag(position) OVER w AS position_before,
+           lag(ordinal) OVER w AS ordinal_before,
+           lag(recorded_at) OVER w AS recorded_before,
+           lag(debits, 1, 0::bigint) OVER w AS debits_before,
+           lag(credits, 1, 0::bigint) OVER w AS credits_before,
+           sum(CASE WHEN is_debit THEN amount ELSE 0 END) OVER w AS debits_sum,
+           sum(CASE WHEN is_debit THEN 0 ELSE amount END) OVER w AS credits_sum
+      FROM lines WHERE ledger_id = $1 AND account_id BETWEEN $2 AND $3
+    WINDOW w AS (PARTITION BY account_id ORDER BY number
+                 ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
+), wrong AS MATERIALIZED (
+    SELECT *, number <> number_before + 1 AS misnumbered,
+           (position, ordinal) <= (position_before, ordinal_before)
+               OR recorded_at < recorded_before AS misplaced,
+           (debits <> debits_sum AND debits::numeric - debits_before <> debit)
+               OR (credits <> credits_sum AND credits::numeric - credits_before <> credit)
+               AS miscounted
+      FROM steps
+     WHERE number <> number_before + 1
+        OR (position, ordinal) <= (position_before, ordinal_before)
+        OR recorded_at < recorded_before
+        OR (debits <> debits_sum AND debits::numeric - debits_before <> debit)
+        OR (credits <> credits_sum AND credits::numeric - credits_before <> credit)
+)
+SELECT 'line_numbers' AS "check", account_id AS id, number, position,
+       format('line %s', number_before + 1) AS expected, format('line %s', number) AS found
+  FROM wrong WHERE misnumbered
+ UNION ALL
+SELECT 'line_order', account_id, number, position,
+       format('after position %s, line %s, recorded at %s', position_before, ordinal_before,
+              recorded_before),
+       format('position %s, line %s, recorded at %s', position, ordinal, recorded_at)
+  FROM wrong WHERE misplaced
+ UNION ALL
+SELECT 'running_totals', account_id, number, position,
+       format('debits %s, credits %s', debits_sum, credits_sum),
+       format('debits %s, credits %s', debits, credits)
+  FROM wrong WHERE miscounted;
 
--- check: line_order over accounts names line
--- An account's lines are numbered in the order of positions, of ordinals in an entry, and of time.
-SELECT account_id AS id, number, position,
-       format('after position %s, line %s, recorded at %s', last_position, last_ordinal,
-              last_recorded) AS expected,
-       format('position %s, line %s, recorded at %s', position, ordinal, recorded_at) AS found
-  FROM (SELECT account_id, number, position, ordinal, recorded_at,
-               lag(position) OVER w AS last_position, lag(ordinal) OVER w AS last_ordinal,
-               lag(recorded_at) OVER w AS last_recorded
-          FROM lines WHERE ledger_id = $1 AND account_id BETWEEN $2 AND $3
-        WINDOW w AS (PARTITION BY account_id ORDER BY number)) AS steps
- WHERE (position, ordinal) <= (last_position, last_ordinal) OR recorded_at < last_recorded;
-
--- check: running_totals over accounts names line
--- The totals on a line are the sums up to it (I2). After a line that is wrong, those that only
--- carry its error on are right about their own amounts: they are not named. (Where the line
--- before is right, being wrong about the sum and about the step are the same thing.)
-SELECT account_id AS id, number, position,
-       format('debits %s, credits %s', debits_sum, credits_sum) AS expected,
-       format('debits %s, credits %s', debits, credits) AS found
-  FROM (SELECT account_id, number, position, debits, credits,
-               CASE WHEN is_debit THEN amount ELSE 0 END AS debit,
-               CASE WHEN is_debit THEN 0 ELSE amount END AS credit,
-               sum(CASE WHEN is_debit THEN amount ELSE 0 END) OVER w AS debits_sum,
-               sum(CASE WHEN is_debit THEN 0 ELSE amount END) OVER w AS credits_sum,
-               lag(debits, 1, 0::bigint) OVER w AS debits_before,
-               lag(credits, 1, 0::bigint) OVER w AS credits_before
-          FROM lines WHERE ledger_id = $1 AND account_id BETWEEN $2 AND $3
-        WINDOW w AS (PARTITION BY account_id ORDER BY number
-                     ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)) AS steps
- WHERE (debits <> debits_sum AND debits::numeric - debits_before <> debit)
-    OR (credits <> credits_sum AND credits::numeric - credits_before <> credit);
-
--- check: balance_sums over accounts names balance
+-- check: balance_sums over ledger names balance
 -- An account's totals and its number of lines are those of its lines (I2).
 SELECT b.account_id AS id, NULL::bigint AS number, NULL::bigint AS position,
        format('debits %s, credits %s, %s lines', coalesce(l.debits, 0), coalesce(l.credits, 0),
@@ -198,25 +206,22 @@ SELECT b.account_id AS id, NULL::bigint AS number, NULL::bigint AS position,
   LEFT JOIN (SELECT account_id, count(*) AS lines,
                     coalesce(sum(amount) FILTER (WHERE is_debit), 0) AS debits,
                     coalesce(sum(amount) FILTER (WHERE NOT is_debit), 0) AS credits
-               FROM lines WHERE ledger_id = $1 AND account_id BETWEEN $2 AND $3
-              GROUP BY account_id) AS l ON l.account_id = b.account_id
- WHERE b.ledger_id = $1 AND b.account_id BETWEEN $2 AND $3
+               FROM lines WHERE ledger_id = $1 GROUP BY account_id) AS l
+         ON l.account_id = b.account_id
+ WHERE b.ledger_id = $1
    AND (b.debits, b.credits, b.line_count)
        <> (coalesce(l.debits, 0), coalesce(l.credits, 0), coalesce(l.lines, 0));
 
 -- check: floors over accounts names balance
--- What the lines leave, less what is reserved, is not below the floor (I3).
+-- What is posted (proven by balance_sums), less what is reserved, is not below the floor (I3).
 SELECT b.account_id AS id, NULL::bigint AS number, NULL::bigint AS position,
-       format('%s or more', b.floor) AS expected,
-       (b.normal * coalesce(l.posted, 0) - b.reserved)::text AS found
-  FROM (SELECT r.account_id, r.floor, r.reserved,
-               CASE WHEN a.type IN ('asset', 'expense') THEN 1 ELSE -1 END AS normal
-          FROM balances r JOIN accounts a ON a.ledger_id = $1 AND a.account_id = r.account_id
-         WHERE r.ledger_id = $1 AND r.account_id BETWEEN $2 AND $3 AND r.floor IS NOT NULL) AS b
-  LEFT JOIN (SELECT account_id, sum(CASE WHEN is_debit THEN amount ELSE -amount END) AS posted
-               FROM lines WHERE ledger_id = $1 AND account_id BETWEEN $2 AND $3
-              GROUP BY account_id) AS l ON l.account_id = b.account_id
- WHERE b.normal * coalesce(l.posted, 0) - b.reserved < b.floor;
+       format('%s or more', b.floor) AS expected, f.free::text AS found
+  FROM balances b
+  JOIN accounts a ON a.ledger_id = $1 AND a.account_id = b.account_id
+ CROSS JOIN LATERAL (
+    SELECT CASE WHEN a.type IN ('asset', 'expense') THEN b.debits::numeric - b.credits
+                ELSE b.credits::numeric - b.debits END - b.reserved AS free) AS f
+ WHERE b.ledger_id = $1 AND b.account_id BETWEEN $2 AND $3 AND f.free < b.floor;
 
 -- check: reserved over accounts names balance
 -- What is reserved is what remains of the account's open liens (I2). There are no liens yet.
@@ -314,49 +319,62 @@ SELECT e.event_id AS id, NULL::bigint AS number, e.position,
 
 -- check: corrected_entries over positions names entry
 -- Reversals and refunds, and no other entries, correct an entry, and one that is there before them.
-SELECT e.entry_id AS id, NULL::bigint AS number, e.position,
-       CASE WHEN e.type IN ('reversal', 'refund') THEN 'corrects an earlier entry'
+SELECT entry_id AS id, NULL::bigint AS number, position,
+       CASE WHEN type IN ('reversal', 'refund') THEN 'corrects an earlier entry'
             ELSE 'corrects nothing' END AS expected,
-       CASE WHEN e.corrects IS NULL THEN format('%s corrects nothing', e.type)
-            WHEN c.position IS NULL THEN format('position %s, where no entry is', e.corrects)
-            ELSE format('%s corrects position %s', e.type, e.corrects) END AS found
-  FROM entries e LEFT JOIN entries c ON c.ledger_id = $1 AND c.position = e.corrects
- WHERE e.ledger_id = $1 AND e.position BETWEEN $2 AND $3
-   AND ((e.type IN ('reversal', 'refund')) <> (e.corrects IS NOT NULL)
-        OR e.corrects >= e.position OR (e.corrects IS NOT NULL AND c.position IS NULL));
+       format('%s corrects %s', type, coalesce('position ' || corrects, 'nothing')) AS found
+  FROM entries e
+ WHERE ledger_id = $1 AND position BETWEEN $2 AND $3
+   AND ((type IN ('reversal', 'refund')) <> (corrects IS NOT NULL)
+        OR corrects >= position
+        OR (corrects IS NOT NULL
+            AND NOT EXISTS (SELECT FROM entries c
+                             WHERE c.ledger_id = $1 AND c.position = e.corrects)));
 
--- check: reversal_lines over positions names entry
--- A reversal has the lines of the entry that it reverses, each on the other side.
-WITH reversals AS (
-    SELECT entry_id, position, corrects FROM entries
+-- check: correction_lines over positions names entry
+-- A reversal has the lines of the entry that it reverses, each on the other side; a refund has its
+-- shares of them.
+WITH correcting AS (
+    SELECT entry_id, position, corrects, type, details #> '{refund,shares}' AS shares
+      FROM entries
      WHERE ledger_id = $1 AND position BETWEEN $2 AND $3
-       AND type = 'reversal' AND corrects IS NOT NULL
+       AND type IN ('reversal', 'refund') AND corrects IS NOT NULL
+), mirrored AS (
+    SELECT c.position, l.account_id, l.currency, NOT l.is_debit AS is_debit,
+           CASE WHEN c.type = 'reversal' THEN l.amount
+                WHEN jsonb_typeof(c.shares -> (l.ordinal - 1)) = 'number'
+                THEN (c.shares -> (l.ordinal - 1))::numeric END AS amount
+      FROM correcting c JOIN lines l ON l.ledger_id = $1 AND l.position = c.corrects
 ), wanted AS (
-    SELECT r.position, l.account_id, l.currency, l.amount, NOT l.is_debit AS is_debit
-      FROM reversals r JOIN lines l ON l.ledger_id = $1 AND l.position = r.corrects
+    SELECT * FROM mirrored WHERE amount IS DISTINCT FROM 0
 ), given AS (
-    SELECT r.position, l.account_id, l.currency, l.amount, l.is_debit
-      FROM reversals r JOIN lines l ON l.ledger_id = $1 AND l.position = r.position
+    SELECT c.position, l.account_id, l.currency, l.is_debit, l.amount::numeric
+      FROM correcting c JOIN lines l ON l.ledger_id = $1 AND l.position = c.position
 )
-SELECT r.entry_id AS id, NULL::bigint AS number, r.position,
-       format('the lines of position %s, mirrored', r.corrects) AS expected,
+SELECT c.entry_id AS id, NULL::bigint AS number, c.position,
+       format('%s of the lines at position %s, mirrored',
+              CASE WHEN c.type = 'reversal' THEN 'all'
+                   ELSE format('shares %s', coalesce(c.shares::text, 'in the details')) END,
+              c.corrects) AS expected,
        format('%s lines differ', d.lines) AS found
   FROM (SELECT position, count(*) AS lines
           FROM ((TABLE wanted EXCEPT ALL TABLE given)
                  UNION ALL
                 (TABLE given EXCEPT ALL TABLE wanted)) AS different
          GROUP BY position) AS d
-  JOIN reversals r USING (position);
+  JOIN correcting c USING (position);
 
 -- check: corrections over ledger names correction
--- What undoes an entry: at most one reversal in force, and what was refunded in force (SPEC 2).
--- A reversal that is posted turns every entry below it on its way down: the reversal that it
--- reverses loses force, what that one reversed regains it, and so on. So an entry is in force
--- while an even number of reversals stands on it, as long as no entry has two in force, and where
--- one has, its row is given. A correction goes to an earlier entry, so the walk down ends.
+-- What undoes an entry: at most one reversal in force, and the refunds in force (SPEC 2).
+-- A reversal turns every entry on its way down: the one that it reverses loses force, the one that
+-- this had reversed regains it, and so on. So an entry is in force while an even number of reversals
+-- stands on it: true as long as no entry has two in force, and where one has, it is named. A
+-- correction goes to an earlier entry, so the way down ends.
 WITH RECURSIVE correcting AS MATERIALIZED (
-    SELECT position, type, corrects FROM entries
-     WHERE ledger_id = $1 AND corrects IS NOT NULL AND corrects < position
+    SELECT position, type, corrects,
+           CASE WHEN jsonb_typeof(details #> '{refund,shares}') = 'array'
+                THEN details #> '{refund,shares}' ELSE '[]' END AS shares
+      FROM entries WHERE ledger_id = $1 AND corrects IS NOT NULL AND corrects < position
 ), standing_on (entry) AS (
     SELECT corrects FROM correcting WHERE type = 'reversal'
      UNION ALL
@@ -365,46 +383,63 @@ WITH RECURSIVE correcting AS MATERIALIZED (
 ), out_of_force AS (
     SELECT entry FROM standing_on GROUP BY entry HAVING count(*) % 2 = 1
 ), in_force AS (
-    SELECT position, type, corrects FROM correcting
+    SELECT position, type, corrects, shares FROM correcting
      WHERE NOT EXISTS (SELECT FROM out_of_force o WHERE o.entry = correcting.position)
+), reversed AS (
+    SELECT corrects AS position, count(*) AS reversals,
+           string_agg(position::text, ' and ' ORDER BY position) AS reversal
+      FROM in_force WHERE type = 'reversal' GROUP BY corrects
+), refunded AS (
+    SELECT f.corrects AS position, sum(l.amount) AS refunded
+      FROM in_force f JOIN lines l ON l.ledger_id = $1 AND l.position = f.position AND l.is_debit
+     WHERE f.type = 'refund' GROUP BY f.corrects
+), shared AS (
+    SELECT position, jsonb_agg(share ORDER BY ordinal) AS shares
+      FROM (SELECT f.corrects AS position, s.ordinal,
+                   sum(CASE WHEN jsonb_typeof(s.share) = 'number' THEN s.share::numeric END) AS share
+              FROM in_force f
+             CROSS JOIN LATERAL jsonb_array_elements(f.shares) WITH ORDINALITY AS s (share, ordinal)
+             WHERE f.type = 'refund' GROUP BY f.corrects, s.ordinal) AS each_line
+     GROUP BY position
 ), undone AS (
-    SELECT c.corrects AS position,
-           count(*) FILTER (WHERE c.type = 'reversal') AS reversals,
-           string_agg(c.position::text, ' and ' ORDER BY c.position)
-               FILTER (WHERE c.type = 'reversal') AS reversal,
-           coalesce(sum(l.amount), 0) AS refunded
-      FROM in_force c
-      LEFT JOIN lines l ON l.ledger_id = $1 AND l.position = c.position
-                       AND l.is_debit AND c.type = 'refund'
-     GROUP BY c.corrects
+    SELECT position AS undone_at, r.reversals, r.reversal, f.refunded, s.shares
+      FROM reversed r FULL JOIN refunded f USING (position) FULL JOIN shared s USING (position)
+), stored AS (
+    SELECT position AS undone_at, reversal, refunded, shares FROM corrections WHERE ledger_id = $1
 )
-SELECT e.entry_id AS id, NULL::bigint AS number, coalesce(u.position, k.position) AS position,
+SELECT (SELECT entry_id FROM entries WHERE ledger_id = $1 AND position = undone_at) AS id,
+       NULL::bigint AS number, undone_at AS position,
        CASE WHEN u.reversals > 1 THEN 'one reversal in force'
-            ELSE format('reversal %s, refunded %s', coalesce(u.reversal, 'none'),
-                        coalesce(u.refunded, 0)) END AS expected,
+            ELSE format('reversal %s, refunded %s, of each line %s', coalesce(u.reversal, 'none'),
+                        coalesce(u.refunded, 0), coalesce(u.shares::text, 'nothing'))
+       END AS expected,
        CASE WHEN u.reversals > 1 THEN u.reversal
-            WHEN k.position IS NULL THEN 'no row'
-            ELSE format('reversal %s, refunded %s', coalesce(k.reversal::text, 'none'), k.refunded)
+            WHEN k.refunded IS NULL THEN 'no row'
+            ELSE format('reversal %s, refunded %s, of each line %s',
+                        coalesce(k.reversal::text, 'none'), k.refunded,
+                        coalesce(k.shares::text, 'nothing'))
        END AS found
-  FROM undone u
-  FULL JOIN (SELECT * FROM corrections WHERE ledger_id = $1) AS k ON k.position = u.position
-  LEFT JOIN entries e ON e.ledger_id = $1 AND e.position = coalesce(u.position, k.position)
+  FROM undone u FULL JOIN stored k USING (undone_at)
  WHERE u.reversals > 1
     OR u.reversal IS DISTINCT FROM k.reversal::text
-    OR coalesce(u.refunded, 0) IS DISTINCT FROM coalesce(k.refunded, 0)
-    OR (k.position IS NULL AND u.position IS NOT NULL);
+    OR coalesce(u.refunded, 0) IS DISTINCT FROM k.refunded
+    OR u.shares IS DISTINCT FROM k.shares;
 
 -- check: refunds over ledger names correction
--- Refunds never exceed the entry, and never stand beside a reversal (SPEC 2).
-SELECT e.entry_id AS id, NULL::bigint AS number, k.position,
+-- Refunds never give more of a line back than it moved, and never stand beside a reversal (SPEC 2).
+SELECT (SELECT entry_id FROM entries WHERE ledger_id = $1 AND position = k.position) AS id,
+       NULL::bigint AS number, k.position,
        CASE WHEN k.reversal IS NOT NULL THEN 'a reversal or refunds'
-            ELSE format('%s or less refunded', l.amount) END AS expected,
-       CASE WHEN k.reversal IS NOT NULL THEN 'both' ELSE k.refunded::text END AS found
-  FROM corrections k
-  LEFT JOIN entries e ON e.ledger_id = $1 AND e.position = k.position
-  LEFT JOIN LATERAL (SELECT coalesce(sum(amount), 0) AS amount FROM lines
-                      WHERE ledger_id = $1 AND position = k.position AND is_debit) AS l ON true
- WHERE k.ledger_id = $1 AND k.refunded > 0 AND (k.reversal IS NOT NULL OR k.refunded > l.amount);
+            ELSE format('%s of each line at most', l.amounts) END AS expected,
+       CASE WHEN k.reversal IS NOT NULL THEN 'both' ELSE k.shares::text END AS found
+  FROM (SELECT position, reversal, shares FROM corrections
+         WHERE ledger_id = $1 AND refunded > 0) AS k
+ CROSS JOIN LATERAL (
+    SELECT jsonb_agg(amount ORDER BY ordinal) AS amounts,
+           bool_or(amount < CASE WHEN jsonb_typeof(k.shares -> (ordinal - 1)) = 'number'
+                                 THEN (k.shares -> (ordinal - 1))::numeric END) AS exceeded
+      FROM lines WHERE ledger_id = $1 AND position = k.position) AS l
+ WHERE k.reversal IS NOT NULL OR l.exceeded;
 
 -- check: keys over ledger names key
 -- An idempotency key answers with positions that are taken, or with refusals.
