@@ -21,7 +21,7 @@ from catena.api.views import AccountView, encode, view_account
 from catena.api.writes import Context, Reply, Write
 from catena.auth.scopes import Scope
 from catena.db.read.accounts import AccountFilter, AccountRow, list_accounts, read_account
-from catena.errors import InvalidInput, NotFound, PreconditionRequired
+from catena.errors import InvalidInput, NotFound
 from catena.ids import ACCOUNT, new_id, parse_id
 from catena.journal import AccountState, ChangeAccount, OpenAccount, Operation, Result
 from catena.ledger.accounts import AccountStatus, AccountType, SystemRole
@@ -138,7 +138,14 @@ def make_etag(revision: int) -> bytes:
 
 
 OPEN: Final = Write("open_account", AccountRequest, Scope.ACCOUNTS_WRITE, _open, _render(201))
-CHANGE: Final = Write("change_account", ChangeRequest, Scope.ACCOUNTS_WRITE, _change, _render(200))
+CHANGE: Final = Write(
+    "change_account",
+    ChangeRequest,
+    Scope.ACCOUNTS_WRITE,
+    _change,
+    _render(200),
+    conditional=True,
+)
 CLOSE: Final = Write("close_account", CloseRequest, Scope.ACCOUNTS_WRITE, _close, _render(200))
 
 _INVALID: Final = ("invalid_request", "malformed_json", "ledger_required", "not_found")
@@ -187,8 +194,7 @@ async def patch_account(
     account_id: str,  # noqa: ARG001  # declared for the document
 ) -> Response:
     """Change name, metadata, status, floor or ceiling of the revision that was read."""
-    request.state.revision = _parse_if_match(request)
-    return await perform(request, CHANGE, key=app_of(request).new_id("once_"))
+    return await perform(request, CHANGE)
 
 
 @router.post(
@@ -209,17 +215,6 @@ async def post_close(
 ) -> Response:
     """Close an account for ever. Nothing may be posted or reserved on it."""
     return await perform(request, CLOSE)
-
-
-def _parse_if_match(request: Request) -> int | None:
-    """The revision that the caller read; None for any. Raises PreconditionRequired."""
-    value = request.headers.get("if-match")
-    if value is None:
-        raise PreconditionRequired
-    if value.strip() == "*":
-        return None
-    digits = value.strip().removeprefix("W/").strip('"')
-    return int(digits) if digits.isascii() and digits.isdigit() else 0
 
 
 class AccountList(Struct, frozen=True):

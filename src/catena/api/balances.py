@@ -8,10 +8,11 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
 from msgspec import Meta, Struct
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from catena.api.bodies import Moment
 from catena.api.documentation import describe
 from catena.api.requests import app_of, identify, respond
 from catena.api.views import encode
@@ -59,10 +60,10 @@ class MomentQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     recorded_at: Annotated[
-        AwareDatetime | None, Field(description="As the ledger knew it at this moment.")
+        Moment | None, Field(description="As the ledger knew it at this moment.")
     ] = None
     effective_at: Annotated[
-        AwareDatetime | None, Field(description="Only what had taken effect by this moment.")
+        Moment | None, Field(description="Only what had taken effect by this moment.")
     ] = None
 
 

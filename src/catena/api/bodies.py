@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -36,7 +38,7 @@ __all__ = [
     "Reference",
     "Text",
     "decode",
-    "explain",
+    "explain_items",
 ]
 
 _NO_NUL: Final = r"^[^\x00]*$"
@@ -86,17 +88,37 @@ RateText = Annotated[
     StringConstraints(pattern=r"^(0|[1-9][0-9]{0,18})(\.[0-9]{1,18})?$"),
     Field(description="A plain decimal.", examples=["0.0275"]),
 ]
+_RFC_3339: Final = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE
+)
+
+
+def _read_moment(text: object) -> dt.datetime:
+    """The moment in UTC, so that one moment is one payload whatever its offset."""
+    if not isinstance(text, str) or not _RFC_3339.fullmatch(text):
+        raise ValueError("Input should be RFC 3339 with an offset")
+    try:
+        return dt.datetime.fromisoformat(text.upper()).astimezone(dt.UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("Input should be a moment between the years 1 and 9999 of UTC") from None
+
+
 Moment = Annotated[
-    AwareDatetime,
-    Field(description="RFC 3339 with an offset.", examples=["2026-03-01T12:00:00Z"]),
+    dt.datetime,
+    BeforeValidator(_read_moment),
+    Field(
+        description="RFC 3339 with an offset; what is finer than microseconds is cut off.",
+        examples=["2026-03-01T12:00:00Z"],
+    ),
 ]
 
 
 def _check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+    """In the order of its keys, so that the same pairs are the same payload."""
     size = len(json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode())
     if size > LIMITS.metadata_bytes:
         raise ValueError(f"metadata is at most {LIMITS.metadata_bytes} bytes of JSON")
-    return metadata
+    return dict(sorted(metadata.items()))
 
 
 _Key = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=_NO_NUL)]
@@ -123,7 +145,7 @@ def decode(model: type[_Model], body: bytes) -> _Model:
     try:
         request = model.__pydantic_validator__.validate_json(body)
     except ValidationError as error:
-        raise explain(error, body) from None
+        raise _explain(error, body) from None
     # Every name is followed by a colon, so as many colons as fields leave no repeated name.
     if body.count(b":") != _count_names(request):
         _refuse_repeated_names(body)
@@ -158,13 +180,17 @@ def _refuse_repeated_names(body: bytes) -> None:
     json.loads(body, object_pairs_hook=check)
 
 
-def explain(error: ValidationError, body: bytes = b"") -> InvalidInput | MalformedJson:
+def _explain(error: ValidationError, body: bytes) -> InvalidInput | MalformedJson:
     """What is wrong where, without repeating what was sent."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     if found[0]["type"] == "json_invalid":
         return MalformedJson()
-    if body:
-        _refuse_repeated_names(body)
+    _refuse_repeated_names(body)
+    return explain_items(found)
+
+
+def explain_items(found: Sequence[Mapping[str, Any]]) -> InvalidInput:
+    """The same for what the framework found in a query."""
     fields = {_point(item["loc"]): _sentence(item["msg"]) for item in found[:_FIELDS_SHOWN]}
     return InvalidInput(fields=list(fields.items()))
 
@@ -173,8 +199,9 @@ _FIELDS_SHOWN: Final = 20
 
 
 def _point(location: tuple[int | str, ...]) -> str:
-    if location[:1] == ("metadata",):
-        location = location[:2]  # what follows names the types that a value could have
+    if "metadata" in location[:2]:
+        # What follows the key names the types that its value could have.
+        location = location[: location.index("metadata") + 2]
     elif location[:1] == ("operations",):
         location = location[:2] + location[3:]  # the third names the operation's type
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)

@@ -8,12 +8,12 @@ from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query
 from msgspec import Meta, Struct
-from pydantic import AwareDatetime, Field, Json
+from pydantic import Field, Json
 from starlette.requests import Request
 from starlette.responses import Response
 
 from catena.api import examples
-from catena.api.bodies import Metadata, Reference
+from catena.api.bodies import Metadata, Moment, Reference
 from catena.api.documentation import describe
 from catena.api.pages import PageQuery, open_cursor, page_reply, seal_cursor
 from catena.api.requests import app_of, identify, respond
@@ -61,10 +61,10 @@ class HistoryQuery(PageQuery):
         Field(description="Which time orders and bounds the lines."),
     ] = "recorded"
     order: Literal["ascending", "descending"] = "descending"
-    start: Annotated[AwareDatetime | None, Field(description="Inclusive.")] = None
-    end: Annotated[AwareDatetime | None, Field(description="Exclusive.")] = None
+    start: Annotated[Moment | None, Field(description="Inclusive.")] = None
+    end: Annotated[Moment | None, Field(description="Exclusive.")] = None
     known_at: Annotated[
-        AwareDatetime | None,
+        Moment | None,
         Field(description="With by=effective: as the ledger knew it at this moment."),
     ] = None
     type: tuple[EntryType, ...] = ()

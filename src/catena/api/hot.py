@@ -17,8 +17,8 @@ from catena.api.balances import balance_reply
 from catena.api.movements import MOVEMENTS
 from catena.api.writes import Context, Reply, parse_key, problem_reply, require, submit
 from catena.auth.scopes import Scope
-from catena.errors import BadRequest, CatenaError
-from catena.ids import ACCOUNT, REQUEST
+from catena.errors import BadRequest, CatenaError, UnknownCurrency
+from catena.ids import ACCOUNT, REQUEST, parse_id
 from catena.settings import LIMITS
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ _TRANSFER: Final = MOVEMENTS["transfer"]
 _ACCOUNTS: Final = b"/v1/accounts/"
 _BALANCE: Final = b"/balance"
 _BALANCE_LENGTH: Final = len(_ACCOUNTS) + len(ACCOUNT) + 32 + len(_BALANCE)
+_UNUSUAL: Final = {b"expect", b"upgrade", b"transfer-encoding", b"content-encoding"}
+"""Headers of requests that take the ordinary way."""
 _HEADS: Final = {
     int(status): f"HTTP/1.1 {status} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
@@ -107,11 +109,23 @@ class HotProtocol(HttpToolsProtocol):
         request_id = cycle.context.request_id
         try:
             self._start(cycle)
+        except UnknownCurrency:
+            self._hand_over(cycle)
         except CatenaError as error:
             self._respond(cycle, problem_reply(error, request_id))
         except Exception:  # noqa: BLE001  # the last resort of a request, as `http.RequestIds` is
             _log.exception("request_failed", request_id=request_id)
             self._respond(cycle, problem_reply(CatenaError(), request_id))
+
+    def _hand_over(self, cycle: _HotCycle) -> None:
+        """Let the request go the ordinary way after all: there the ledger's assets are read anew.
+
+        Nothing of the next request has been parsed yet, so uvicorn finds this one's head as it was.
+        """
+        self.cycle = None  # type: ignore[assignment]
+        super().on_headers_complete()
+        super().on_body(cycle.body)
+        super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's words, not ours
         """Answer what is not HTTP, as every error is answered, and end the connection."""
@@ -121,13 +135,11 @@ class HotProtocol(HttpToolsProtocol):
 
     def _recognise(self) -> _HotCycle | None:
         """The request as a hot one, if it is one and all that it needs is at hand."""
-        method, url, account = self.parser.get_method(), self.url, ""
-        if method == b"GET" and len(url) == _BALANCE_LENGTH and url.endswith(_BALANCE):
-            account = url[len(_ACCOUNTS) : -len(_BALANCE)].decode("latin-1")
-        elif method != b"POST" or url != _TRANSFERS:
+        account = self._find_route()
+        if account is None:
             return None
         headers = dict(self.headers)
-        if self.expect_100_continue or len(headers) != len(self.headers):
+        if len(headers) != len(self.headers) or not _UNUSUAL.isdisjoint(headers):
             return None
         caller = self._app.callers.recall(headers.get(b"authorization", b""))
         if caller is None:
@@ -135,11 +147,24 @@ class HotProtocol(HttpToolsProtocol):
         named = headers.get(b"catena-ledger")
         ledger = self._app.ledgers.recall(caller, named.decode("latin-1") if named else None)
         key = headers.get(b"idempotency-key", b"").decode("latin-1")
-        if ledger is None or not (account or (key and _brings_json(headers))):
+        if ledger is None:
+            return None
+        if b"content-length" in headers if account else not (key and _brings_json(headers)):
             return None
         context = Context(caller, ledger, self._app.number_request(REQUEST))
-        keep_alive = self.parser.should_keep_alive()
+        keep_alive = self.parser.get_http_version() == "1.1" and self.parser.should_keep_alive()
         return _HotCycle(context, keep_alive=keep_alive, key=key, account=account)
+
+    def _find_route(self) -> str | None:
+        """The account whose balance is asked for, "" for a transfer, or None for other routes."""
+        method, url = self.parser.get_method(), self.url
+        if method == b"POST" and url == _TRANSFERS:
+            return ""
+        if method != b"GET" or len(url) != _BALANCE_LENGTH:
+            return None
+        if not (url.startswith(_ACCOUNTS) and url.endswith(_BALANCE)):
+            return None
+        return url[len(_ACCOUNTS) : -len(_BALANCE)].decode("latin-1")
 
     def _start(self, cycle: _HotCycle) -> None:
         context = cycle.context
@@ -149,7 +174,8 @@ class HotProtocol(HttpToolsProtocol):
             def tell(found: Balance | CatenaError) -> None:
                 self._respond(cycle, balance_reply(found, context))
 
-            self._app.balances.submit(context.ledger.number, cycle.account, tell)
+            id = parse_id(ACCOUNT, cycle.account)
+            self._app.balances.submit(context.ledger.number, id, tell)
         else:
 
             def reply(reply: Reply) -> None:

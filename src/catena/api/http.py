@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from fastapi import FastAPI
@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from catena import errors
 from catena.api import (
@@ -22,6 +23,7 @@ from catena.api import (
     ledgers,
     movements,
 )
+from catena.api.bodies import explain_items
 from catena.api.requests import respond
 from catena.api.writes import problem_reply
 from catena.db.pool import is_lost
@@ -36,6 +38,17 @@ __all__ = ["create_http"]
 
 _log = structlog.get_logger(__name__)
 
+_ROOMS: Final = (
+    ledgers,
+    accounts,
+    balances,
+    history,
+    movements,
+    entries,
+    health,
+    documentation,
+)
+
 
 def create_http(app: App) -> FastAPI:
     """The ASGI application over these parts."""
@@ -47,7 +60,7 @@ def create_http(app: App) -> FastAPI:
         redirect_slashes=False,
     )
     http.state.catena = app
-    for room in (ledgers, accounts, balances, history, movements, entries, health, documentation):
+    for room in _ROOMS:
         http.include_router(room.router)
     http.add_exception_handler(errors.CatenaError, _answer_error)
     http.add_exception_handler(RequestValidationError, _answer_invalid)
@@ -63,8 +76,7 @@ async def _answer_error(request: Request, error: Exception) -> Response:
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    fields = [("/".join(["", *map(str, item["loc"])]), item["msg"]) for item in error.errors()]
-    return await _answer_error(request, errors.InvalidInput(fields=fields))
+    return await _answer_error(request, explain_items(error.errors()))
 
 
 async def _answer_http(request: Request, error: Exception) -> Response:
@@ -74,8 +86,20 @@ async def _answer_http(request: Request, error: Exception) -> Response:
         405: errors.MethodNotAllowed,
     }
     response = await _answer_error(request, known.get(error.status_code, errors.BadRequest)())
-    response.headers.update(error.headers or {})
+    if error.status_code == 405:  # noqa: PLR2004  # Method Not Allowed
+        response.headers["Allow"] = ", ".join(sorted(_list_methods(request)))
     return response
+
+
+def _list_methods(request: Request) -> set[str]:
+    """What the path takes; the framework names the methods of its first route only."""
+    return {
+        method
+        for room in _ROOMS
+        for route in room.router.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    }
 
 
 class RequestIds:

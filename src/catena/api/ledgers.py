@@ -12,9 +12,9 @@ from starlette.responses import Response
 from catena.api import examples
 from catena.api.bodies import Body, CurrencyCode, Text, decode
 from catena.api.documentation import describe
-from catena.api.requests import app_of, authenticate, read_body, respond
+from catena.api.requests import app_of, authenticate, read_body, read_header, respond
 from catena.api.views import AssetView, LedgerList, LedgerView, encode, view_ledger
-from catena.api.writes import Reply, digest, fingerprint, parse_key, require
+from catena.api.writes import REPLAYED, Reply, digest, fingerprint, parse_key, require
 from catena.auth.scopes import Scope
 from catena.db.installation import Ledger, create_ledger, put_asset
 from catena.errors import Conflict, IdempotencyKeyRequired, IdempotencyKeyReused, InvalidInput
@@ -64,7 +64,7 @@ async def post_ledger(request: Request) -> Response:
     app = app_of(request)
     caller = await authenticate(request)
     require(caller, Scope.LEDGERS_WRITE)
-    header = request.headers.get("idempotency-key")
+    header = read_header(request, "idempotency-key")
     if header is None:
         raise IdempotencyKeyRequired
     wanted = decode(LedgerRequest, await read_body(request, LIMITS.body_bytes))
@@ -80,8 +80,9 @@ async def post_ledger(request: Request) -> Response:
     if ledger.payload != payload:
         raise IdempotencyKeyReused
     # Assets may have been added since: the first answer is what was asked for.
-    reply = Reply(201, encode(view_ledger(ledger._replace(assets=assets))))
-    return respond(reply if made else reply._replace(headers=((b"idempotency-replayed", b"true"),)))
+    view = encode(view_ledger(ledger._replace(assets=assets)))
+    location = (b"location", b"/v1/ledgers/" + id.encode())
+    return respond(Reply(201, view, (location,) if made else (location, REPLAYED)))
 
 
 @router.get(

@@ -10,7 +10,7 @@ import binascii
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import urlencode
 
@@ -74,6 +74,7 @@ def page_reply(request: Request, view: Any, cursor: str | None) -> Reply:  # noq
     """A page, with a Link header where another follows."""
     if cursor is None:
         return Reply(200, encode(view))
-    query: Mapping[str, str] = {**request.query_params, "cursor": cursor}
+    asked = request.query_params.multi_items()
+    query = [*((name, value) for name, value in asked if name != "cursor"), ("cursor", cursor)]
     link = f'<{request.url.path}?{urlencode(query)}>; rel="next"'
     return Reply(200, encode(view), [(b"link", link.encode("latin-1"))])

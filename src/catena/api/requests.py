@@ -8,11 +8,22 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import Response
 
-from catena.api.writes import Context, Reply, Write, parse_key, require, submit
+from catena.api.writes import (
+    Context,
+    Reply,
+    Write,
+    parse_key,
+    parse_revision,
+    require,
+    submit,
+)
 from catena.errors import (
+    BadRequest,
     IdempotencyKeyRequired,
     PayloadTooLarge,
+    PreconditionRequired,
     Unauthenticated,
+    UnknownCurrency,
     UnsupportedMediaType,
 )
 
@@ -20,7 +31,15 @@ if TYPE_CHECKING:
     from catena.app import App
     from catena.auth.keys import Caller
 
-__all__ = ["app_of", "authenticate", "identify", "perform", "read_body", "respond"]
+__all__ = [
+    "app_of",
+    "authenticate",
+    "identify",
+    "perform",
+    "read_body",
+    "read_header",
+    "respond",
+]
 
 
 def app_of(request: Request) -> App:
@@ -29,10 +48,18 @@ def app_of(request: Request) -> App:
     return app
 
 
+def read_header(request: Request, name: str) -> str | None:
+    """The header's one value, or None without it. Raises BadRequest when it is there twice."""
+    values = request.headers.getlist(name)
+    if len(values) > 1:
+        raise BadRequest(f"The header {name} is there twice.")
+    return values[0] if values else None
+
+
 async def authenticate(request: Request) -> Caller:
     """Who is calling. Raises Unauthenticated."""
-    header = request.headers.get("authorization", "").encode("latin-1")
-    caller = await app_of(request).callers.find(header)
+    header = read_header(request, "authorization") or ""
+    caller = await app_of(request).callers.find(header.encode("latin-1"))
     if caller is None:
         raise Unauthenticated
     return caller
@@ -46,12 +73,14 @@ async def identify(request: Request, scope: str | None = None) -> Context:
     caller = await authenticate(request)
     if scope is not None:
         require(caller, scope)
-    ledger = await app_of(request).ledgers.find(caller, request.headers.get("catena-ledger"))
+    ledger = await app_of(request).ledgers.find(caller, read_header(request, "catena-ledger"))
     return Context(caller, ledger, request.state.request_id, request.path_params)
 
 
 async def read_body(request: Request, bytes_max: int) -> bytes:
     """The body, which must be JSON. Raises UnsupportedMediaType or PayloadTooLarge."""
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("The body must not be compressed.")
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if declared != "application/json":
         raise UnsupportedMediaType
@@ -65,15 +94,19 @@ async def read_body(request: Request, bytes_max: int) -> bytes:
     return bytes(body)
 
 
-async def perform(request: Request, write: Write, *, key: str | None = None) -> Response:
-    """Do what a writing route does, under its Idempotency-Key (or `key`, for a PATCH)."""
+async def perform(request: Request, write: Write) -> Response:
+    """Do what a writing route does, under its Idempotency-Key, or on the revision of If-Match."""
     context = await identify(request, write.scope)
-    if key is None:
-        header = request.headers.get("idempotency-key")
+    header = read_header(request, "if-match" if write.conditional else "idempotency-key")
+    if write.conditional:
+        if header is None:
+            raise PreconditionRequired
+        context = context._replace(revision=parse_revision(header))
+        key = app_of(request).new_id("once_")
+    else:
         if header is None:
             raise IdempotencyKeyRequired
         key = parse_key(header)
-    context = context._replace(revision=getattr(request.state, "revision", None))
     body = await read_body(request, write.body_bytes)
     answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
 
@@ -81,7 +114,14 @@ async def perform(request: Request, write: Write, *, key: str | None = None) -> 
         if not answered.done():  # the client may have gone; what is committed stays committed
             answered.set_result(reply)
 
-    submit(write, context, key, body, app_of(request).journal, reply)
+    app = app_of(request)
+    try:
+        submit(write, context, key, body, app.journal, reply)
+    except UnknownCurrency:
+        # Another process may have registered the asset since this one read the ledgers.
+        await app.ledgers.refresh()
+        ledger = await app.ledgers.find(context.caller, context.ledger.id)
+        submit(write, context._replace(ledger=ledger), key, body, app.journal, reply)
     return respond(await answered)
 
 

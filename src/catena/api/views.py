@@ -34,11 +34,12 @@ __all__ = [
 ]
 
 Json = msgspec.Raw
-"""JSON that is passed on as it is stored."""
+"""JSON that is passed on as it is."""
 
 _EMPTY = Json(b"{}")
 _encoder = msgspec.json.Encoder()
 encode = _encoder.encode
+_encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 Minor = Annotated[int, Meta(description="Minor units of the currency.")]
 Metadata = Annotated[Any, Meta(description="The caller's own.")]
@@ -145,11 +146,16 @@ def view_entry(entry: Entry, ledger_id: str) -> EntryView:
         entry.effective_at,
         entry.recorded_at,
         [LineView(*line) for line in entry.lines],
-        _EMPTY if entry.metadata is None else Json(entry.metadata.encode()),
-        None if entry.details is None else Json(entry.details.encode()),
+        _EMPTY if entry.metadata is None else _settle(entry.metadata),
+        None if entry.details is None else _settle(entry.details),
         entry.corrects,
         entry.reversed_by,
     )
+
+
+def _settle(text: str) -> Json:
+    """JSON as it is always shown: the database gives it back in another order and spacing."""
+    return Json(_encode_sorted(msgspec.json.decode(text)))
 
 
 def view_account(state: AccountState, ledger_id: str) -> AccountView:
@@ -166,7 +172,7 @@ def view_account(state: AccountState, ledger_id: str) -> AccountView:
         profile.status,
         profile.floor,
         profile.ceiling,
-        Json(profile.metadata.encode()),
+        _settle(profile.metadata),
         profile.revision,
         state.created_at,
         state.updated_at,

@@ -7,6 +7,7 @@ request that never ran; what ran is answered the same for ever under its Idempot
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -26,18 +27,21 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JSON",
+    "REPLAYED",
     "Context",
     "Reply",
     "Write",
     "digest",
     "fingerprint",
     "parse_key",
+    "parse_revision",
     "problem_reply",
     "require",
     "submit",
 ]
 
 JSON: Final = "application/json"
+REPLAYED: Final = (b"idempotency-replayed", b"true")
 
 
 class Reply(NamedTuple):
@@ -70,7 +74,8 @@ class Write(NamedTuple):
     """A route that writes: what it takes, what it asks of the journal, how it answers.
 
     `scope`: what the caller needs; None when `build` asks for it. `atomic` decides from the
-    request whether its operations stand or fall together.
+    request whether its operations stand or fall together. `conditional`: it changes what was read,
+    so it comes with If-Match instead of an Idempotency-Key.
     """
 
     name: str
@@ -80,6 +85,7 @@ class Write(NamedTuple):
     render: Callable[[Sequence[Result], Context], Reply]
     atomic: Callable[[Any], bool] = lambda _: True
     body_bytes: int = LIMITS.body_bytes
+    conditional: bool = False
 
 
 def require(caller: Caller, scope: str) -> None:
@@ -97,6 +103,18 @@ def parse_key(text: str) -> str:
     if not (text.isascii() and text.isprintable()):
         raise InvalidIdempotencyKey
     return text
+
+
+def parse_revision(text: str) -> int | None:
+    """The revision that an If-Match names: None for any, 0 (which none has) for what is no ETag."""
+    text = text.strip()
+    if text == "*":
+        return None
+    found = _ETAG.fullmatch(text)
+    return int(found[1]) if found else 0
+
+
+_ETAG: Final = re.compile(r'"([1-9][0-9]{0,17})"')
 
 
 def submit(
@@ -140,9 +158,6 @@ def digest(*parts: object) -> str:
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 
-_REPLAYED: Final = (b"idempotency-replayed", b"true")
-
-
 def _render(write: Write, context: Context, result: Answer | CatenaError) -> Reply:
     if isinstance(result, CatenaError):
         return problem_reply(result, context.request_id)
@@ -154,7 +169,7 @@ def _render(write: Write, context: Context, result: Answer | CatenaError) -> Rep
         reply = Reply(problem.status, encode(problem), (), PROBLEM_JSON)
     else:
         reply = write.render(result.results, context)
-    return reply._replace(headers=(*reply.headers, _REPLAYED)) if result.replayed else reply
+    return reply._replace(headers=(*reply.headers, REPLAYED)) if result.replayed else reply
 
 
 def problem_reply(error: CatenaError, request_id: str) -> Reply:
