@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from catena.db.rows import line_from_row
@@ -24,6 +24,7 @@ __all__ = [
     "ReferenceRow",
     "StoredKey",
     "load_accounts",
+    "load_corrected",
     "load_corrections",
     "load_entries",
     "load_events",
@@ -168,29 +169,40 @@ SELECT k.position, r.entry_id AS reversal, k.shares::text AS shares, k.version
  WHERE k.ledger_id = $1 AND k.position = ANY($2::bigint[])"""
 
 
-async def load_corrections(
+async def load_corrected(
     connection: Connection, ledger: int, ids: Iterable[str], depth: int
-) -> tuple[dict[str, Entry], dict[str, Correction]]:
-    """The entries with what they correct, `depth` times over, and what undoes each of them."""
+) -> dict[str, Entry]:
+    """The entries with what they correct, `depth` times over: facts, which need no lock."""
     wanted = [position_of(id) for id in ids]
     rows = await connection.fetch(_CORRECTED, ledger, wanted, depth)
-    by_position = await load_entries(connection, ledger, [row["position"] for row in rows])
-    entries = {entry.id: entry for entry in by_position.values()}
+    entries = await load_entries(connection, ledger, [row["position"] for row in rows])
+    return {entry.id: entry for entry in entries.values()}
+
+
+async def load_corrections(
+    connection: Connection, ledger: int, entries: Mapping[str, Entry]
+) -> dict[str, Correction]:
+    """What undoes each of these entries; read when the accounts of their lines have been."""
     corrections = {id: Correction(id) for id in entries}
+    by_position = {entry.position: id for id, entry in entries.items()}
     for row in await connection.fetch(_CORRECTIONS, ledger, list(by_position)):
-        id = by_position[row["position"]].id
+        id = by_position[row["position"]]
         reversal = ENTRY + row["reversal"].hex if row["reversal"] else None
         corrections[id] = Correction(
             id, reversal, json.loads(row["shares"] or "[]"), row["version"]
         )
-    return entries, corrections
+    return corrections
 
 
 class ReferenceRow(NamedTuple):
-    """An entry that bears a reference, with the fingerprint of what was sent under it."""
+    """An entry that bears a reference, with the fingerprint of what was sent under it.
+
+    `reversal`: the id of the reversal that was in force when it was read.
+    """
 
     position: int
     content: str
+    reversal: str | None = None
 
 
 async def load_references(
@@ -202,16 +214,22 @@ async def load_references(
         return {}
     rows = await connection.fetch(
         """
-        SELECT e.type, e.reference, e.position, e.content
+        SELECT e.type, e.reference, e.position, e.content, r.entry_id AS reversal
           FROM unnest($2::text[], $3::text[]) AS u (type, reference)
           JOIN entries e ON e.ledger_id = $1 AND e.type = u.type AND e.reference = u.reference
+          LEFT JOIN corrections k ON k.ledger_id = $1 AND k.position = e.position
+          LEFT JOIN entries r ON r.ledger_id = $1 AND r.position = k.reversal
          WHERE e.reference IS NOT NULL""",
         ledger,
         [type for type, _ in pairs],
         [reference for _, reference in pairs],
     )
     return {
-        (row["type"], row["reference"]): ReferenceRow(row["position"], row["content"].hex)
+        (row["type"], row["reference"]): ReferenceRow(
+            row["position"],
+            row["content"].hex,
+            ENTRY + row["reversal"].hex if row["reversal"] else None,
+        )
         for row in rows
     }
 

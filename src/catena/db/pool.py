@@ -19,6 +19,7 @@ _LOOK_UPS: Final = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
+    "random_page_cost": "0.1",
 }
 """The service only looks things up by index. A plan made while a table was small would read all of
 it, and stay so while it grows; and to plan a small look-up anew costs more than to run it."""
@@ -30,8 +31,9 @@ else:
     Connection = asyncpg.pool.PoolConnectionProxy
     Pool = asyncpg.Pool
 
-_LOST_STATES: Final = ("08", "57P", "53", "25006", "58")
-"""SQLSTATE prefixes that say the server is away, full or read-only, not that a statement is bad."""
+_LOST_STATES: Final = ("08", "57", "53", "25006", "25P03", "58")
+"""SQLSTATE prefixes that say the server is away, slow, full or read-only, not that a statement is
+bad."""
 
 
 async def open_pool(settings: Settings, dsn: str) -> Pool:
@@ -68,4 +70,6 @@ def is_lost(error: BaseException) -> bool:
     """Whether the error means that the server is away or cannot write, so trying again may help."""
     if isinstance(error, asyncpg.PostgresError):
         return str(error.sqlstate or "").startswith(_LOST_STATES)
+    if isinstance(error, asyncpg.DataError):  # a value that no column takes, seen by the driver
+        return False
     return isinstance(error, (OSError, asyncpg.InterfaceError, TimeoutError))

@@ -50,8 +50,10 @@ def describe_exceptions(decisions: Sequence[Decision]) -> str | None:
                 expected = offset + 1
             case Decided(offset=offset):
                 exceptions[str(index)] = {"offset": offset - (first or 0)}
-            case ReferenceRow(position=position):
+            case ReferenceRow(position=position, reversal=reversal):
                 exceptions[str(index)] = {"position": position}
+                if reversal is not None:
+                    exceptions[str(index)] = {"position": position, "reversed_by": reversal}
             case Refusal():
                 exceptions[str(index)] = _describe_refusal(decision)
     return json.dumps(exceptions) if exceptions else None
@@ -79,7 +81,7 @@ def build_result(
     if isinstance(decision, Refusal):
         return decision
     if isinstance(decision, ReferenceRow):
-        return earlier[decision.position]
+        return earlier[decision.position]._replace(reversed_by=decision.reversal)
     position = base + decision.offset
     value = decision.value
     if isinstance(value, Profile):
@@ -119,11 +121,13 @@ async def answer_again(
     entries = await load_entries(connection, ledger, positions)
     events = await load_events(connection, ledger, [p for p in positions if p not in entries])
     results: list[Result] = []
-    for place in places:
+    for number, place in enumerate(places):
         if isinstance(place, Refusal):
             results.append(place)
         elif place in entries:
-            results.append(entries[place]._replace(reversed_by=None))
+            # What has become of the entry since then is no part of the first answer.
+            reversed_by = exceptions.get(str(number), {}).get("reversed_by")
+            results.append(entries[place]._replace(reversed_by=reversed_by))
         else:
             results.append(_state_of(*events[place][1:]))
     return Answer(results, replayed=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from catena.db.load import (
     ReferenceRow,
     load_accounts,
+    load_corrected,
     load_corrections,
     load_entries,
     load_profiles,
@@ -89,23 +90,23 @@ class Attempt:
         for piece in self.pieces:
             self._decide(piece, book)
         self._touched = finish(book, self._work)
-        self.sent = True
-        self._base, self._at = await write(connection, number, self._work, self._touched)
-
-    async def settle(self, connection: Connection, ledger: int) -> None:
-        """After the commit: the accounts are as written, and repeated references are read."""
-        for account in self._touched:
-            account.version = (account.version or 1) + 1
         earlier = [
             decision.position
             for decisions in self._decisions
             for decision in decisions
             if isinstance(decision, ReferenceRow)
         ]
-        self._earlier = await load_entries(connection, ledger, earlier)
+        self._earlier = await load_entries(connection, number, earlier)
+        self.sent = True
+        self._base, self._at = await write(connection, number, self._work, self._touched)
 
     def answer(self) -> int:
-        """Answer every piece; gives the number of refused operations."""
+        """After the commit, which nothing may follow that can fail: answer every piece.
+
+        The accounts are remembered as written. Gives the number of refused operations.
+        """
+        for account in self._touched:
+            account.version = (account.version or 1) + 1
         refused = 0
         numbering, base, at = self._work.numbering, self._base, self._at
         for piece, decisions in zip(self.pieces, self._decisions, strict=True):
@@ -121,9 +122,7 @@ class Attempt:
     async def _load(self, connection: Connection, ledger: int, book: Book, depth: int) -> None:
         references, corrected, changed = self._find_needs(book.ledger_id)
         if corrected:
-            book.entries, book.corrections = await load_corrections(
-                connection, ledger, corrected, depth
-            )
+            book.entries = await load_corrected(connection, ledger, corrected, depth)
             for entry in book.entries.values():
                 self.accounts.update(line.account for line in entry.lines)
         known = book.accounts
@@ -133,6 +132,8 @@ class Attempt:
             book.accounts.update(found)
         if self.lock:
             book.now = await read_now(connection)
+        if corrected:
+            book.corrections = await load_corrections(connection, ledger, book.entries)
         if references:
             book.references.update(await load_references(connection, ledger, references))
         if changed:
@@ -147,6 +148,7 @@ class Attempt:
         for piece in self.pieces:
             for operation in piece.operations:
                 if isinstance(operation, OpenAccount):
+                    accounts.add(operation.profile.id)
                     continue
                 if isinstance(operation, ChangeAccount):
                     accounts.add(operation.account)

@@ -23,7 +23,12 @@ from catena.journal.pieces import (
     RefundEntry,
     ReverseEntry,
 )
-from catena.ledger.accounts import Account, SystemRole, open_system_account
+from catena.ledger.accounts import (
+    Account,
+    SystemRole,
+    open_system_account,
+    system_account_id,
+)
 from catena.ledger.corrections import (
     PENDING,
     Correction,
@@ -38,7 +43,14 @@ from catena.ledger.corrections import (
     split_refund,
     sum_refunded,
 )
-from catena.ledger.entries import Draft, Entry, post_entry, refuse_entry, unpost_entry
+from catena.ledger.entries import (
+    Draft,
+    Entry,
+    Line,
+    post_entry,
+    refuse_entry,
+    unpost_entry,
+)
 from catena.ledger.refusals import Refusal, RefusalCode
 from catena.ledger.terms import Profile, change_terms, refuse_change
 
@@ -54,6 +66,7 @@ class Book:
         "entries",
         "ledger_id",
         "now",
+        "opened",
         "profiles",
         "references",
         "touched",
@@ -68,6 +81,7 @@ class Book:
         self.corrections: dict[str, Correction] = {}
         self.references: dict[tuple[str, str], ReferenceRow | Decided] = {}
         self.profiles: dict[str, Profile] = {}
+        self.opened: set[str] = set()
 
 
 class Decided:
@@ -92,9 +106,15 @@ def decide(operation: Operation, book: Book, work: WriteSet) -> Decision:
 
 def _decide_post(operation: PostEntry, book: Book, work: WriteSet) -> Decision:
     draft = operation.draft
+    found = _find_reference(draft, book)
+    if found is not None:
+        return found
     for role, currency in draft.system or ():
         _ensure_system_account(book, role, currency)
-    return _find_reference(draft, book) or _post(draft, book, work)
+    decision = _post(draft, book, work)
+    if isinstance(decision, Refusal):
+        _drop_unused(draft, book)
+    return decision
 
 
 def _find_reference(draft: Draft, book: Book) -> Decision | None:
@@ -110,10 +130,7 @@ def _find_reference(draft: Draft, book: Book) -> Decision | None:
 
 def _post(draft: Draft, book: Book, work: WriteSet) -> Decision:
     refusal = refuse_entry(draft, book.accounts, book.now)
-    for line in draft.lines:
-        account = book.accounts.get(line.account)
-        if account is not None:
-            book.touched[line.account] = account
+    _touch(draft.lines, book)
     if refusal is not None:
         return refusal
     offset = work.add_entry(draft, None if draft.corrects is None else position_of(draft.corrects))
@@ -127,9 +144,27 @@ def _post(draft: Draft, book: Book, work: WriteSet) -> Decision:
     return decided
 
 
+def _touch(lines: Sequence[Line], book: Book) -> None:
+    """Have the accounts version-checked: the decision read them, even if only to refuse."""
+    for line in lines:
+        account = book.accounts.get(line.account)
+        if account is not None:
+            book.touched[line.account] = account
+
+
 def _ensure_system_account(book: Book, role: SystemRole, currency: str) -> None:
     account = open_system_account(book.ledger_id, role, currency)
     book.accounts.setdefault(account.id, account)
+
+
+def _drop_unused(draft: Draft, book: Book) -> None:
+    """A system account is there from its first line on: nothing else may find it before."""
+    for role, currency in draft.system or ():
+        id = system_account_id(book.ledger_id, role, currency)
+        account = book.accounts.get(id)
+        if account is not None and not account.version and not account.line_count:
+            del book.accounts[id]
+            book.touched.pop(id, None)
 
 
 def _decide_reversal(operation: ReverseEntry, book: Book, work: WriteSet) -> Decision:
@@ -140,6 +175,7 @@ def _decide_reversal(operation: ReverseEntry, book: Book, work: WriteSet) -> Dec
     entry = book.entries.get(draft.corrects or "")
     if entry is None:
         return Refusal(RefusalCode.UNKNOWN_ENTRY)
+    _touch_chain(entry, book)
     refusal = refuse_reversal(entry, book.entries, book.corrections)
     if refusal is not None:
         return refusal
@@ -158,6 +194,7 @@ def _decide_refund(operation: RefundEntry, book: Book, work: WriteSet) -> Decisi
     entry = book.entries.get(draft.corrects or "")
     if entry is None:
         return Refusal(RefusalCode.UNKNOWN_ENTRY)
+    _touch_chain(entry, book)
     correction = book.corrections[entry.id]
     rest = entry_amount(entry) - sum_refunded(entry, correction.shares)
     amount = rest if operation.amount is None else operation.amount
@@ -171,6 +208,14 @@ def _decide_refund(operation: RefundEntry, book: Book, work: WriteSet) -> Decisi
         record_refund(correction, shares)
         _note_corrections(book, work, decision.offset)
     return decision
+
+
+def _touch_chain(entry: Entry, book: Book) -> None:
+    """What undoes an entry only changes along with accounts of its lines: they stand for it."""
+    at: Entry | None = entry
+    while at is not None:
+        _touch(at.lines, book)
+        at = book.entries.get(at.corrects or "")
 
 
 def _note_corrections(book: Book, work: WriteSet, offset: int) -> None:
@@ -194,8 +239,11 @@ def _note_corrections(book: Book, work: WriteSet, offset: int) -> None:
         correction.changed = False
 
 
-def _decide_opening(operation: OpenAccount, _: Book, work: WriteSet) -> Decision:
+def _decide_opening(operation: OpenAccount, book: Book, work: WriteSet) -> Decision:
     profile = operation.profile
+    if profile.id in book.accounts or profile.id in book.opened:
+        return Refusal(RefusalCode.ACCOUNT_EXISTS, profile.id)
+    book.opened.add(profile.id)
     offset = work.next_offset()
     _note_opened(work, offset, profile)
     return Decided(offset, profile)
@@ -253,7 +301,7 @@ def decide_together(
     for index, operation in enumerate(operations):
         decision = decide(operation, book, work)
         if isinstance(decision, Refusal):
-            _take_back(decisions, book)
+            _take_back(decisions, mark.count, book)
             book.corrections = undone_by
             work.rewind(mark)
             return index, decision
@@ -261,16 +309,19 @@ def decide_together(
     return decisions
 
 
-def _take_back(decisions: Sequence[Decision], book: Book) -> None:
+def _take_back(decisions: Sequence[Decision], before: int, book: Book) -> None:
+    """Unpost what these decisions posted; an entry up to offset `before` was another piece's."""
     posted = {
         decision.offset: decision.value
         for decision in decisions
         if isinstance(decision, Decided) and isinstance(decision.value, Draft)
     }
-    for draft in posted.values():
-        unpost_entry(draft.lines, book.accounts)
-        if draft.reference is not None:
-            book.references.pop((draft.type, draft.reference), None)
+    for offset, draft in posted.items():
+        if offset > before:
+            unpost_entry(draft.lines, book.accounts)
+            _drop_unused(draft, book)
+            if draft.reference is not None:
+                del book.references[draft.type, draft.reference]
 
 
 def finish(book: Book, work: WriteSet) -> list[Account]:

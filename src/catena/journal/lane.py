@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from catena.clock import monotonic
-from catena.db.load import load_keys
+from catena.db.load import StoredKey, load_keys
 from catena.db.pool import is_lost
 from catena.db.write import KeyTaken, Stale
 from catena.errors import CatenaError, DatabaseUnavailable, OutcomeUnknown, Overloaded
 from catena.journal.answers import answer_again
 from catena.journal.attempt import Attempt
-from catena.journal.pieces import Piece
+from catena.journal.pieces import Answer, Piece
 from catena.ledger.accounts import Account
 
 if TYPE_CHECKING:
     from catena.clock import Clock
-    from catena.db.pool import Pool
+    from catena.db.pool import Connection, Pool
     from catena.settings import Settings
 
 __all__ = ["Lane", "LaneCounts"]
@@ -97,7 +97,10 @@ class Lane:
             pieces = self._take()
             if pieces:
                 started = monotonic()
-                await self._commit(pieces, started + self._settings.answer_seconds)
+                try:
+                    await self._commit(pieces, started + self._settings.answer_seconds)
+                except Exception as error:  # noqa: BLE001  # the lane goes on for the others
+                    self._give_up(pieces, error)
                 self.counts.seconds += monotonic() - started
             elif not self._closing:
                 await self._wake.wait()
@@ -161,7 +164,6 @@ class Lane:
                     await attempt.run(connection, ledger, self._accounts, self._clock(), depth)
             else:
                 await attempt.run(connection, ledger, self._accounts, self._clock(), depth)
-            await attempt.settle(connection, self.number)
         self._reachable = True
         self._locking = max(0, self._locking - 1)
         self._evict()
@@ -177,27 +179,41 @@ class Lane:
                 stored = await load_keys(connection, self.number, keys)
                 for piece in pieces:
                     if piece.key in stored:
-                        row = stored[piece.key]
-                        answer = await answer_again(connection, self.number, piece, row)
-                        self.counts.replayed += 1
-                        piece.answer(answer)
+                        piece.answer(await self._replay(connection, piece, stored[piece.key]))
         except Exception as error:
             if not is_lost(error):
                 raise
             return False
         return True
 
+    async def _replay(
+        self, connection: Connection, piece: Piece, stored: StoredKey
+    ) -> Answer | CatenaError:
+        self.counts.replayed += 1
+        try:
+            return await answer_again(connection, self.number, piece, stored)
+        except Exception as error:
+            if is_lost(error):
+                raise
+            _log.exception("stored_answer_unreadable", ledger=self.ledger_id)
+            return CatenaError()
+
     async def _take_apart(self, attempt: Attempt, deadline: float, error: Exception) -> None:
         """Commit the halves apart, so that only the culprit fails."""
         self._forget(attempt)
         pieces = attempt.pieces
         if len(pieces) == 1:
-            _log.error("piece_failed", ledger=self.ledger_id, exc_info=error)
-            pieces[0].answer(CatenaError())
+            self._give_up(pieces, error)
             return
         half = len(pieces) // 2
         await self._commit(pieces[:half], deadline)
         await self._commit(pieces[half:], deadline)
+
+    def _give_up(self, pieces: Sequence[Piece], error: Exception) -> None:
+        _log.error("piece_failed", ledger=self.ledger_id, exc_info=error)
+        for piece in pieces:
+            if not piece.answered:
+                piece.answer(CatenaError())
 
     def _note_lost(self, attempt: Attempt, error: Exception) -> None:
         self.counts.lost += 1

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+import structlog
 
 from catena.errors import CatenaError
 from catena.ledger.entries import Draft, Entry
@@ -27,6 +29,9 @@ __all__ = [
     "Result",
     "ReverseEntry",
 ]
+
+
+_log: Final = structlog.get_logger(__name__)
 
 
 class PostEntry(NamedTuple):
@@ -122,6 +127,9 @@ class Piece:
         self.answered = False
 
     def answer(self, answer: Answer | CatenaError) -> None:
-        """Tell the caller, once."""
+        """Tell the caller, once. One who cannot be told harms no other piece."""
         self.answered = True
-        self._done(answer)
+        try:
+            self._done(answer)
+        except Exception:  # noqa: BLE001  # whatever is wrong with it is its own
+            _log.exception("answer_not_taken")

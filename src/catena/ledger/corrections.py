@@ -117,7 +117,8 @@ def refuse_reversal(
 ) -> Refusal | None:
     """Why the entry cannot be reversed, or None.
 
-    `entries` and `corrections` hold the entry, what it corrects, what that corrects, and so on.
+    `entries` and `corrections` hold the entry, what it corrects, what that corrects, and so on,
+    as deep as corrections may stand on each other.
     """
     return _refuse_reversed(corrections[entry.id]) or _refuse_force(
         entry, entries, corrections, in_force=False
@@ -167,16 +168,21 @@ def _refuse_force(
     """Why what this entry corrects cannot follow when the entry comes into force or leaves it."""
     if entry.corrects is None:
         return None
+    if entry.corrects not in entries:
+        return Refusal(RefusalCode.CORRECTION_TOO_DEEP)
     corrected, correction = entries[entry.corrects], corrections[entry.corrects]
     if entry.type is EntryType.REVERSAL:
         return (_refuse_reversed(correction) if in_force else None) or _refuse_force(
             corrected, entries, corrections, in_force=not in_force
         )
-    if not in_force:
-        return None
-    after = [a + b for a, b in zip(*_align(corrected, correction, entry), strict=True)]
+    return _refuse_refund_again(corrected, correction, entry) if in_force else None
+
+
+def _refuse_refund_again(corrected: Entry, correction: Correction, refund: Entry) -> Refusal | None:
+    """Why a refund cannot come into force again, or None."""
     if correction.reversal is not None:
         return Refusal(RefusalCode.ALREADY_REVERSED)
+    after = [a + b for a, b in zip(*_align(corrected, correction, refund), strict=True)]
     if any(share > line.amount for share, line in zip(after, corrected.lines, strict=True)):
         return Refusal(RefusalCode.REFUND_EXCEEDS_ENTRY)
     return None

@@ -101,12 +101,10 @@ def refuse_entry(draft: Draft, accounts: Mapping[str, Account], now: dt.datetime
     """
     lines = draft.lines
     deltas: dict[str, int] = {}
-    for index, line in enumerate(lines):
+    for line in lines:
         account = accounts.get(line.account)
-        if account is None:
-            return Refusal(RefusalCode.UNKNOWN_ACCOUNT, line.account, index)
-        if account.role is not None and not _may_name(account, draft.system):
-            return Refusal(RefusalCode.SYSTEM_ACCOUNT, line.account, index)
+        if account is None or not (account.role is None or _may_name(account, draft.system)):
+            return _refuse_names(draft, accounts)
         delta = line.amount if line.side is account.normal_side else -line.amount
         deltas[line.account] = deltas.get(line.account, 0) + delta
     return (
@@ -118,21 +116,34 @@ def refuse_entry(draft: Draft, accounts: Mapping[str, Account], now: dt.datetime
     )
 
 
+def _refuse_names(draft: Draft, accounts: Mapping[str, Account]) -> Refusal:
+    """For the first line with an unknown account; else for the first that may not name its own."""
+    lines = draft.lines
+    code = RefusalCode.UNKNOWN_ACCOUNT
+    wrong = [index for index, line in enumerate(lines) if line.account not in accounts]
+    if not wrong:
+        code = RefusalCode.SYSTEM_ACCOUNT
+        named = enumerate(accounts[line.account] for line in lines)
+        wrong = [index for index, account in named if not _may_name(account, draft.system)]
+    return Refusal(code, lines[wrong[0]].account, wrong[0])
+
+
 def _may_name(account: Account, system: Collection[tuple[str, str]] | None) -> bool:
-    return system is None or (account.role, account.currency) in system
+    return account.role is None or system is None or (account.role, account.currency) in system
 
 
 def _refuse_status(deltas: Mapping[str, int], accounts: Mapping[str, Account]) -> Refusal | None:
+    found: dict[AccountStatus, str] = {}
     for id, delta in deltas.items():
         status = accounts[id].status
-        if status is AccountStatus.ACTIVE:
-            continue
-        if status is AccountStatus.CLOSED:
-            return Refusal(RefusalCode.ACCOUNT_CLOSED, id)
-        if status is AccountStatus.BLOCKED:
-            return Refusal(RefusalCode.ACCOUNT_BLOCKED, id)
-        if delta < 0:
-            return Refusal(RefusalCode.ACCOUNT_FROZEN, id)
+        if status is not AccountStatus.ACTIVE and (delta < 0 or status is not AccountStatus.FROZEN):
+            found.setdefault(status, id)
+    if AccountStatus.CLOSED in found:
+        return Refusal(RefusalCode.ACCOUNT_CLOSED, found[AccountStatus.CLOSED])
+    if AccountStatus.BLOCKED in found:
+        return Refusal(RefusalCode.ACCOUNT_BLOCKED, found[AccountStatus.BLOCKED])
+    if AccountStatus.FROZEN in found:
+        return Refusal(RefusalCode.ACCOUNT_FROZEN, found[AccountStatus.FROZEN])
     return None
 
 

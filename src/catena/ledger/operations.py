@@ -6,7 +6,7 @@ Invariant: each draft balances by construction. Never decides whether it can be 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from catena.ledger.accounts import Side, SystemRole, system_account_id
 from catena.ledger.entries import Draft, EntryType, Line
@@ -47,7 +47,7 @@ def draft_deposit(
     """Debit the system account that the money came through, credit the wallet."""
     source = system_account_id(ledger_id, through, currency)
     draft = _draft_move(EntryType.DEPOSIT, ledger_id, source, wallet, amount, currency, fees)
-    return _allow(draft, (through, currency))
+    return _allow(draft, {source: (through, currency)}, named=(wallet,))
 
 
 def draft_withdrawal(
@@ -64,7 +64,7 @@ def draft_withdrawal(
     draft = _draft_move(
         EntryType.WITHDRAWAL, ledger_id, wallet, destination, amount, currency, fees
     )
-    return _allow(draft, (through, currency))
+    return _allow(draft, {destination: (through, currency)}, named=(wallet,))
 
 
 def draft_exchange(ledger_id: str, source: str, destination: str, quote: Quote) -> Draft:
@@ -86,12 +86,19 @@ def draft_exchange(ledger_id: str, source: str, destination: str, quote: Quote) 
         }
     }
     draft = Draft(EntryType.EXCHANGE, lines, details=json.dumps(details, separators=(",", ":")))
-    return _allow(draft, (SystemRole.FX, sold), (SystemRole.FX, bought))
+    fx = {fx_sold: (SystemRole.FX, sold), fx_bought: (SystemRole.FX, bought)}
+    return _allow(draft, fx, named=(source, destination))
 
 
-def _allow(draft: Draft, *system: tuple[SystemRole, str]) -> Draft:
-    """Let the draft name these system accounts too."""
-    return draft._replace(system=(*(draft.system or ()), *system))
+def _allow(
+    draft: Draft, system: Mapping[str, tuple[SystemRole, str]], named: Sequence[str]
+) -> Draft:
+    """Let the draft name these system accounts, by id, too.
+
+    Not one that the caller `named` as its own side: it has no floor, so that would make money.
+    """
+    allowed = [account for id, account in system.items() if id not in named]
+    return draft._replace(system=(*(draft.system or ()), *allowed))
 
 
 def _draft_move(  # what a movement is made of
@@ -125,4 +132,5 @@ def _draft_move(  # what a movement is made of
         ]
         details = json.dumps({"fees": charged}, separators=(",", ":"))
     draft = Draft(type, lines, details=details)
-    return _allow(draft, (SystemRole.FEES, currency)) if fees else draft
+    fees_account = {earner: (SystemRole.FEES, currency)} if fees else {}
+    return _allow(draft, fees_account, named=(source, destination))

@@ -45,10 +45,20 @@ class RefusalCode(Enum):
         "Refunds and reversal together would exceed the entry",
         "Refund at most what remains of the entry.",
     )
+    CORRECTION_TOO_DEEP = (
+        "correction_too_deep",
+        "Too many reversals stand on each other",
+        "Post a new entry that does what you want.",
+    )
     UNKNOWN_ACCOUNT = (
         "unknown_account",
         "The ledger has no such account",
         "Check the account's id and the ledger.",
+    )
+    STALE_REVISION = (
+        "stale_revision",
+        "The account has changed since it was read",
+        "Read it again and repeat with the new ETag.",
     )
     SYSTEM_ACCOUNT = (
         "system_account",
@@ -129,11 +139,6 @@ class RefusalCode(Enum):
         "floor_above_balance",
         "The floor would lie above posted - reserved",
         "Choose a lower floor or fund the account first.",
-    )
-    STALE_REVISION = (
-        "stale_revision",
-        "The account has changed since it was read",
-        "Read it again and repeat with the new ETag.",
     )
 
     def __init__(self, code: str, title: str, remedy: str) -> None:

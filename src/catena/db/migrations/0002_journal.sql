@@ -35,6 +35,16 @@ BEGIN
         PERFORM journal_open_accounts(p_ledger, p_rest -> 'opened');
     END IF;
 
+    -- A floor that this commit lowers holds for what it posts; one that it raises is raised last.
+    IF p_rest ? 'changed' THEN
+        PERFORM FROM journal_lock(p_ledger, b_account);
+        UPDATE balances b SET floor = c.floor
+          FROM (SELECT r.account_id, min(r.floor) AS floor
+                  FROM jsonb_to_recordset(p_rest -> 'changed') AS r (account_id uuid, floor bigint)
+                 GROUP BY r.account_id) c
+         WHERE b.ledger_id = p_ledger AND b.account_id = c.account_id AND c.floor < b.floor;
+    END IF;
+
     UPDATE balances b
        SET version = b.version + 1, debits = u.debits, credits = u.credits, line_count = u.lines
       FROM unnest(b_account, b_version, b_debits, b_credits, b_lines)
