@@ -1,0 +1,123 @@
+"""API processes as an operator has them: started, killed, frozen, stopped, and what they logged.
+
+Invariant: only processes that were started here are signalled, and none outlives its block.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+__all__ = ["ApiProcess", "serving"]
+
+_START_SECONDS: Final = 60.0
+_END_SECONDS: Final = 60.0
+
+
+class ApiProcess:
+    """`catena serve` on a free port, over a database that is set; can be started again."""
+
+    def __init__(self, dsn: str, settings: Mapping[str, object]) -> None:
+        variables = {f"CATENA_{name.upper()}": str(value) for name, value in settings.items()}
+        self._environment = os.environ | {"CATENA_DATABASE_URL": dsn} | variables
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._address: asyncio.Future[tuple[str, int]] | None = None
+        self.log: list[Mapping[str, Any]] = []
+
+    async def start(self) -> None:
+        """Start it, and wait until it serves."""
+        self._address = asyncio.get_running_loop().create_future()
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "catena.cli", "serve", "--port", "0"),
+            env=self._environment,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            limit=2**20,
+        )
+        self._reader = asyncio.create_task(self._read_log(self._process, self._address))
+        async with asyncio.timeout(_START_SECONDS):
+            await asyncio.shield(self._address)
+
+    def find(self) -> tuple[str, int]:
+        """Host and port. Raises ConnectionError while it does not serve."""
+        if self._address is None or not self._address.done() or not self._running:
+            raise ConnectionError("This process does not serve now.")
+        return self._address.result()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def ended(self) -> int:
+        """Wait until it has ended; gives its exit code."""
+        assert self._process is not None
+        assert self._reader is not None
+        async with asyncio.timeout(_END_SECONDS):
+            code = await self._process.wait()
+            await self._reader
+        return code
+
+    async def kill(self) -> None:
+        """SIGKILL it."""
+        self.send(signal.SIGKILL)
+        assert await self.ended() == -signal.SIGKILL
+
+    async def remove(self) -> None:
+        """End it, whatever its state."""
+        if self._running:
+            await self.kill()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def complaints(self) -> list[Mapping[str, Any]]:
+        """What it logged as an error."""
+        return [line for line in self.log if line["level"] in {"error", "critical"}]
+
+    @property
+    def _running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    async def _read_log(
+        self, process: asyncio.subprocess.Process, address: asyncio.Future[tuple[str, int]]
+    ) -> None:
+        assert process.stderr is not None
+        async for raw in process.stderr:
+            try:
+                line = json.loads(raw)
+            except ValueError:  # a traceback that nobody caught
+                line = {"level": "critical", "message": raw.decode(errors="replace")}
+            self.log.append(line)
+            if line["message"] == "serving":
+                url = urlsplit(line["address"])
+                address.set_result((str(url.hostname), int(url.port or 0)))
+        if not address.done():
+            address.set_exception(AssertionError(f"It did not start: {self.log}"))
+
+
+@asynccontextmanager
+async def serving(dsn: str, count: int = 2, **settings: object) -> AsyncIterator[list[ApiProcess]]:
+    """So many API processes on one migrated database, with these settings, until the block ends.
+
+    Raises AssertionError at the end if one of them logged an error.
+    """
+    processes = [ApiProcess(dsn, settings) for _ in range(count)]
+    try:
+        await asyncio.gather(*(process.start() for process in processes))
+        yield processes
+        assert [process.complaints for process in processes] == [[]] * count
+    finally:
+        await asyncio.gather(*(process.remove() for process in processes))
