@@ -9,7 +9,7 @@ import shutil
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.postgres"]
+pytest_plugins = ["tests.postgres", "tests.server"]
 
 # Deadlines measure the machine, not the code: tests run beside each other on few cores.
 settings.register_profile(
