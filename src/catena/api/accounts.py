@@ -148,9 +148,6 @@ CHANGE: Final = Write(
 )
 CLOSE: Final = Write("close_account", CloseRequest, Scope.ACCOUNTS_WRITE, _close, _render(200))
 
-_INVALID: Final = ("invalid_request", "malformed_json", "ledger_required", "not_found")
-_KEYED: Final = ("idempotency_key_required", "idempotency_key_reused", "idempotency_key_in_use")
-
 
 @router.post(
     "/v1/accounts",
@@ -161,7 +158,8 @@ _KEYED: Final = ("idempotency_key_required", "idempotency_key_reused", "idempote
         body=AccountRequest,
         example=examples.OPEN_ACCOUNT,
         headers=("Idempotency-Key", "Catena-Ledger"),
-        errors=(*_INVALID, *_KEYED, "unknown_currency"),
+        errors=("unknown_currency",),
+        sends=("Location", "ETag"),
     ),
 )
 async def post_account(request: Request) -> Response:
@@ -179,14 +177,13 @@ async def post_account(request: Request) -> Response:
         example={"status": "frozen"},
         headers=("If-Match", "Catena-Ledger"),
         errors=(
-            *_INVALID,
+            "invalid_id",
             "unknown_account",
-            "precondition_required",
-            "stale_revision",
             "account_closed",
             "floor_not_changeable",
             "floor_above_balance",
         ),
+        sends=("ETag",),
     ),
 )
 async def patch_account(
@@ -206,7 +203,8 @@ async def patch_account(
         body=CloseRequest,
         example={},
         headers=("Idempotency-Key", "Catena-Ledger"),
-        errors=(*_INVALID, *_KEYED, "unknown_account", "account_closed", "account_not_empty"),
+        errors=("invalid_id", "unknown_account", "account_closed", "account_not_empty"),
+        sends=("ETag",),
     ),
 )
 async def post_close(
@@ -244,7 +242,8 @@ class AccountQuery(PageQuery):
     operation_id="get_account",
     openapi_extra=describe(
         answers={200: ("The account; its ETag is its revision.", AccountView, examples.ACCOUNT)},
-        errors=("invalid_id", "ledger_required", "not_found"),
+        errors=("invalid_id",),
+        sends=("ETag",),
     ),
 )
 async def get_account(request: Request, account_id: str) -> Response:
@@ -265,7 +264,8 @@ async def get_account(request: Request, account_id: str) -> Response:
     operation_id="list_accounts",
     openapi_extra=describe(
         answers={200: ("A page.", AccountList, {"items": [examples.ACCOUNT], "next": None})},
-        errors=("invalid_request", "invalid_cursor", "ledger_required", "not_found"),
+        errors=("invalid_request", "invalid_cursor"),
+        sends=("Link",),
     ),
 )
 async def get_accounts(request: Request, query: Annotated[AccountQuery, Query()]) -> Response:

@@ -12,10 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from catena.api import views
 from catena.api.bodies import Moment
 from catena.api.documentation import describe
 from catena.api.requests import app_of, identify, respond
-from catena.api.views import encode
+from catena.api.views import AccountId, LedgerId, Minor, encode
 from catena.api.writes import Context, Reply, problem_reply
 from catena.auth.scopes import Scope
 from catena.db.read.balances import read_balance_at
@@ -27,14 +28,12 @@ __all__ = ["BalanceView", "balance_reply", "router"]
 
 router = APIRouter(tags=["Balances"])
 
-Minor = Annotated[int, Meta(description="Minor units.")]
-
 
 class BalanceView(Struct, frozen=True):
     """An account's balance. Only what was committed at `position` counts, and all of that."""
 
-    account_id: str
-    ledger_id: str
+    account_id: AccountId
+    ledger_id: LedgerId
     currency: str
     posted: Annotated[int, Meta(description="On the normal side of the account, minor units.")]
     debits: Minor
@@ -51,7 +50,7 @@ class BalanceView(Struct, frozen=True):
         int, Meta(description="Now: the ledger's last position. At a moment: of the last line.")
     ]
     version: Annotated[int | None, Meta(description="Grows with every write; null in the past.")]
-    recorded_at: Annotated[dt.datetime | None, Meta(description="When it was last true.")]
+    recorded_at: Annotated[views.Moment | None, Meta(description="When it was last true.")]
 
 
 class MomentQuery(BaseModel):
@@ -89,7 +88,7 @@ _EXAMPLE: Final = {
     operation_id="get_balance",
     openapi_extra=describe(
         answers={200: ("The balance.", BalanceView, _EXAMPLE)},
-        errors=("invalid_request", "ledger_required", "not_found"),
+        errors=("invalid_request", "invalid_id"),
     ),
 )
 async def get_balance(

@@ -23,15 +23,16 @@ from pydantic import (
 )
 
 from catena.errors import InvalidInput, MalformedJson
+from catena.ids import ACCOUNT
 from catena.money import MAX_AMOUNT_MINOR
 from catena.settings import LIMITS
 
 __all__ = [
+    "CURRENCY_PATTERN",
     "AccountId",
     "Amount",
     "Body",
     "CurrencyCode",
-    "EntryId",
     "Metadata",
     "Moment",
     "RateText",
@@ -39,9 +40,18 @@ __all__ = [
     "Text",
     "decode",
     "explain_items",
+    "id_pattern",
 ]
 
 _NO_NUL: Final = r"^[^\x00]*$"
+
+
+CURRENCY_PATTERN: Final = r"^[A-Z][A-Z0-9]{2,11}$"
+
+
+def id_pattern(prefix: str) -> str:
+    """The regular expression of ids with this prefix."""
+    return f"^{prefix}[0-9a-f]{{32}}$"
 
 
 class Body(BaseModel):
@@ -52,13 +62,8 @@ class Body(BaseModel):
 
 AccountId = Annotated[
     str,
-    StringConstraints(pattern=r"^acct_[0-9a-f]{32}$"),
+    StringConstraints(pattern=id_pattern(ACCOUNT)),
     Field(examples=["acct_01937c5e8f3a7b2c9d4e5f6a7b8c9d0e"]),
-]
-EntryId = Annotated[
-    str,
-    StringConstraints(pattern=r"^ent_[0-9a-f]{32}$"),
-    Field(examples=["ent_01937c5e8f3a7b2c9d4e5f6a7b8c9d0e"]),
 ]
 Amount = Annotated[
     int,
@@ -72,7 +77,7 @@ Amount = Annotated[
 ]
 CurrencyCode = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Z][A-Z0-9]{2,11}$"),
+    StringConstraints(pattern=CURRENCY_PATTERN),
     Field(description="ISO 4217, or an asset of the ledger.", examples=["USD"]),
 ]
 Text = Annotated[

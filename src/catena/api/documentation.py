@@ -7,24 +7,30 @@ that a test keeps true.
 from __future__ import annotations
 
 import html
+import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import metadata, resources
 from typing import Any, Final
 
 import msgspec
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute
 
-from catena.api.bodies import Body
+from catena.api.bodies import CURRENCY_PATTERN, Body, id_pattern
 from catena.api.problems import PROBLEM_JSON, Problem, status_of
 from catena.errors import CatenaError, NotFound
+from catena.ids import ACCOUNT, ENTRY, LEDGER, REQUEST
 from catena.ledger.refusals import RefusalCode
+from catena.settings import LIMITS
 
-__all__ = ["DESCRIPTION", "describe", "list_codes", "make_openapi", "router"]
+__all__ = ["DESCRIPTION", "describe", "list_codes", "make_openapi", "render_openapi", "router"]
 
 router = APIRouter(include_in_schema=False)
 
@@ -37,71 +43,131 @@ Every error is a problem document (RFC 9457) with a stable code."""
 _REF: Final = "#/components/schemas/{name}"
 _VIEWS: Final[dict[str, type[msgspec.Struct]]] = {"Problem": Problem}
 _BODIES: Final[dict[str, type[Body]]] = {}
-_EVERYWHERE: Final = ("unauthenticated", "forbidden", "internal_error", "unavailable")
+
+_EVERYWHERE: Final = (
+    "bad_request",
+    "unauthenticated",
+    "forbidden",
+    "internal_error",
+    "overloaded",
+    "database_unavailable",
+)
+_OF_BODIES: Final = (
+    "malformed_json",
+    "payload_too_large",
+    "unsupported_media_type",
+    "invalid_request",
+)
+_OF_HEADERS: Final = {
+    "Catena-Ledger": ("ledger_required", "not_found"),
+    "Idempotency-Key": (
+        "idempotency_key_required",
+        "invalid_idempotency_key",
+        "idempotency_key_reused",
+        "outcome_unknown",
+    ),
+    "If-Match": ("precondition_required", "stale_revision", "outcome_unknown"),
+}
 
 
 def describe(
     *,
-    answers: Mapping[int, tuple[str, type[msgspec.Struct] | None, Any]],
-    errors: Sequence[str],
+    answers: Mapping[int, tuple[str, type[msgspec.Struct], Any]],
+    errors: Sequence[str] = (),
     body: type[Body] | None = None,
     example: Any = None,  # noqa: ANN401  # any JSON
     headers: Sequence[str] = ("Catena-Ledger",),
+    sends: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What a route adds to its operation in the document.
 
     `answers`: for each status its meaning, shape and example. `errors`: codes, beside those that
-    every operation can answer.
+    follow from taking a body and these headers. `sends`: headers of an answer.
     """
+    keyed = ("Idempotency-Replayed",) if "Idempotency-Key" in headers else ()
     operation: dict[str, Any] = {
         "parameters": [_HEADERS[name] for name in headers],
-        "responses": {str(status): _answer(*answer) for status, answer in answers.items()},
+        "responses": {
+            str(status): _answer(*answer, (*sends, *keyed)) for status, answer in answers.items()
+        },
         "security": [{"api_key": []}],
     }
+    codes = {*errors, *_EVERYWHERE, *(code for name in headers for code in _OF_HEADERS[name])}
     if body is not None:
         _BODIES[body.__name__] = body
-        content: dict[str, Any] = {"schema": {"$ref": _REF.format(name=body.__name__)}}
-        if example is not None:
-            content["example"] = example
-        operation["requestBody"] = {"required": True, "content": {"application/json": content}}
-    by_status: dict[int, list[str]] = {}
-    for code in (*errors, *_EVERYWHERE):
-        by_status.setdefault(status_of(code), []).append(code)
-    for status, codes in sorted(by_status.items()):
-        operation["responses"][str(status)] = _problems(codes)
+        schema = {"$ref": _REF.format(name=body.__name__)}
+        content = {"application/json": {"schema": schema, "example": example}}
+        operation["requestBody"] = {"required": True, "content": content}
+        codes.update(_OF_BODIES)
+    for status in sorted({status_of(code) for code in codes}):
+        these = sorted(code for code in codes if status_of(code) == status)
+        operation["responses"][str(status)] = _problems(status, these, keyed)
     return operation
 
 
-def _answer(meaning: str, view: type[msgspec.Struct] | None, example: Any) -> dict[str, Any]:  # noqa: ANN401
-    answer: dict[str, Any] = {"description": meaning}
-    if view is not None:
-        _VIEWS[view.__name__] = view
-        schema = {"$ref": _REF.format(name=view.__name__)}
-        answer["content"] = {"application/json": {"schema": schema, "example": example}}
-    return answer
-
-
-def _problems(codes: Sequence[str]) -> dict[str, Any]:
-    schema = {"$ref": _REF.format(name="Problem")}
+def _answer(
+    meaning: str, view: type[msgspec.Struct], example: object, headers: Sequence[str]
+) -> dict[str, Any]:
+    _VIEWS[view.__name__] = view
+    schema = {"$ref": _REF.format(name=view.__name__)}
     return {
-        "description": "One of: " + ", ".join(f"`{code}`" for code in sorted(set(codes))) + ".",
-        "content": {PROBLEM_JSON: {"schema": schema}},
+        "description": meaning,
+        "headers": _send(*headers),
+        "content": {"application/json": {"schema": schema, "example": example}},
     }
 
+
+def _problems(status: int, codes: Sequence[str], headers: Sequence[str]) -> dict[str, Any]:
+    schema = {
+        "allOf": [
+            {"$ref": _REF.format(name="Problem")},
+            {"properties": {"code": {"enum": codes}, "status": {"const": status}}},
+        ]
+    }
+    examples = {code: {"$ref": f"#/components/examples/{code}"} for code in codes}
+    return {
+        "description": "One of: " + ", ".join(f"`{code}`" for code in codes) + ".",
+        "headers": _send(*_SENT_WITH.get(status, ()), *headers),
+        "content": {PROBLEM_JSON: {"schema": schema, "examples": examples}},
+    }
+
+
+def _send(*names: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in ("Request-Id", *names)}
+
+
+def _sent(meaning: str, example: str) -> dict[str, Any]:
+    return {"description": meaning, "schema": {"type": "string"}, "example": example}
+
+
+_SENT_WITH: Final = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}
+_SENT: Final = {
+    "ETag": _sent("The account's revision, for If-Match.", '"1"'),
+    "Idempotency-Replayed": _sent("There when the key was answered before.", "true"),
+    "Link": _sent("Where the next page is; left out on the last one.", '</...>; rel="next"'),
+    "Location": _sent("The path of what was made.", "/v1/accounts/..."),
+    "Request-Id": _sent("Of this request; also in problems.", f"{REQUEST}{'0' * 31}1"),
+    "Retry-After": _sent("Seconds.", "1"),
+    "WWW-Authenticate": _sent("How to authenticate.", 'Bearer realm="catena"'),
+}
 
 _HEADERS: Final = {
     "Catena-Ledger": {
         "name": "Catena-Ledger",
         "in": "header",
         "description": "The ledger's id. Left out: the only one that the credential may use.",
-        "schema": {"type": "string"},
+        "schema": {"type": "string", "pattern": id_pattern(LEDGER)},
     },
     "Idempotency-Key": {
         "name": "Idempotency-Key",
         "in": "header",
         "required": True,
         "description": "1 to 255 printable ASCII characters of the caller's own, one per intent.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        "schema": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": LIMITS.idempotency_key_characters,
+        },
         "example": "7f1c2a3e-8d54-4c9b-9a63-0c5d8a1b2e4f",
     },
     "If-Match": {
@@ -113,37 +179,112 @@ _HEADERS: Final = {
         "example": '"1"',
     },
 }
+_IN_PATHS: Final = {
+    "account_id": id_pattern(ACCOUNT),
+    "entry_id": id_pattern(ENTRY),
+    "ledger_id": id_pattern(LEDGER),
+    "code": CURRENCY_PATTERN,
+}
 
 
-def make_openapi(http: FastAPI) -> dict[str, Any]:
+def make_openapi(routes: Sequence[BaseRoute]) -> dict[str, Any]:
     """The document of these routes."""
     document = get_openapi(
         title="Catena",
         version=metadata.version("catena-ledger"),
         openapi_version="3.1.0",
         description=DESCRIPTION,
-        routes=http.routes,
+        routes=routes,
     )
+    for route in routes:
+        if isinstance(route, APIRoute) and route.include_in_schema:
+            for method in route.methods or ():
+                _mend(document["paths"][route.path][method.lower()], route)
+    document["components"] = {
+        "schemas": _make_schemas(document["components"]["schemas"]),
+        "examples": {code: {"value": _show(code)} for code in _list_examples(document)},
+        "headers": _SENT,
+        "securitySchemes": {
+            "api_key": {"type": "http", "scheme": "bearer", "description": "An API key: ctk_..."}
+        },
+    }
+    document["servers"] = [{"url": "/"}]
+    return document
+
+
+def _mend(operation: dict[str, Any], route: APIRoute) -> None:
+    """Undo what the framework adds: a 200 of its own, nulls in queries, and none in examples."""
+    extra = route.openapi_extra or {}
+    operation.update({name: extra[name] for name in extra if name != "parameters"})
+    given = [each for each in operation["parameters"] if each["in"] != "path"]
+    for parameter in given:
+        parameter["schema"] = _drop_null(parameter["schema"])
+    operation["parameters"] = [
+        *(_in_path(name) for name in re.findall(r"{(\w+)}", route.path)),
+        *given,
+    ]
+
+
+def _drop_null(schema: dict[str, Any]) -> dict[str, Any]:
+    match schema:
+        case {"anyOf": [wanted, {"type": "null"}], **rest}:
+            return {**wanted, **rest}
+        case _:
+            return schema
+
+
+def _in_path(name: str) -> dict[str, Any]:
+    schema = {"type": "string", "pattern": _IN_PATHS[name]}
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _list_examples(document: Mapping[str, Any]) -> list[str]:
+    return sorted(
+        {
+            code
+            for operations in document["paths"].values()
+            for operation in operations.values()
+            for response in operation["responses"].values()
+            for code in response["content"].get(PROBLEM_JSON, {}).get("examples", ())
+        }
+    )
+
+
+def _make_schemas(queried: Mapping[str, Any]) -> dict[str, Any]:
+    """`queried`: the schemas that parameters of queries refer to."""
     _, views = msgspec.json.schema_components(_VIEWS.values(), ref_template=_REF)
     models = [(model, "validation") for model in _BODIES.values()]
     _, bodies = models_json_schema(models, ref_template=_REF.replace("{name}", "{model}"))  # type: ignore[arg-type]
-    components = document.setdefault("components", {})
-    components["schemas"] = dict(sorted({**views, **bodies["$defs"]}.items()))
-    components["securitySchemes"] = {
-        "api_key": {"type": "http", "scheme": "bearer", "description": "An API key: ctk_..."}
+    left_over = {"HTTPValidationError", "ValidationError"}
+    schemas = {**queried, **views, **bodies["$defs"]}
+    return {name: schemas[name] for name in sorted(schemas.keys() - left_over)}
+
+
+def _show(code: str) -> dict[str, Any]:
+    title, remedy, transient = list_codes()[code]
+    return {
+        "type": f"/errors/{code}",
+        "code": code,
+        "title": title,
+        "status": status_of(code),
+        "detail": remedy,
+        "retryable": transient,
+        "request_id": _SENT["Request-Id"]["example"],
     }
-    document["servers"] = [{"url": "/"}]
-    for path in document["paths"].values():
-        for operation in path.values():
-            if "HTTPValidationError" in str(operation["responses"].get("422")):
-                operation["responses"]["422"] = _problems(["invalid_request"])
-    return document
+
+
+def render_openapi(routes: Sequence[BaseRoute]) -> str:
+    """The document as it is served, and as docs/reference/openapi.json."""
+    return json.dumps(make_openapi(routes), indent=2, ensure_ascii=False) + "\n"
 
 
 @router.get("/openapi.json")
 async def get_document(request: Request) -> Response:
     """The OpenAPI document."""
-    return JSONResponse(make_openapi(request.app))
+    state = request.app.state
+    if not hasattr(state, "document"):
+        state.document = render_openapi(state.routes)
+    return Response(state.document, media_type="application/json")
 
 
 _PAGE: Final = """<!doctype html><html lang="en"><head><meta charset="utf-8">

@@ -52,7 +52,7 @@ class EntryQuery(PageQuery):
     operation_id="get_entry",
     openapi_extra=describe(
         answers={200: ("The entry.", EntryView, examples.ENTRY)},
-        errors=("invalid_id", "ledger_required", "not_found"),
+        errors=("invalid_id",),
     ),
 )
 async def get_entry(request: Request, entry_id: str) -> Response:
@@ -74,7 +74,8 @@ async def get_entry(request: Request, entry_id: str) -> Response:
         answers={
             200: ("A page.", EntryList, {"items": [examples.ENTRY], "next": None}),
         },
-        errors=("invalid_request", "invalid_cursor", "ledger_required", "not_found"),
+        errors=("invalid_request", "invalid_cursor"),
+        sends=("Link",),
     ),
 )
 async def get_entries(request: Request, query: Annotated[EntryQuery, Query()]) -> Response:

@@ -17,7 +17,7 @@ from catena.api.bodies import Metadata, Moment, Reference
 from catena.api.documentation import describe
 from catena.api.pages import PageQuery, open_cursor, page_reply, seal_cursor
 from catena.api.requests import app_of, identify, respond
-from catena.api.views import EntryView, view_entry
+from catena.api.views import AccountId, EntryView, Minor, view_entry
 from catena.auth.scopes import Scope
 from catena.db.read.history import read_history
 from catena.db.read.statements import read_statement
@@ -37,7 +37,7 @@ class HistoryLine(Struct, frozen=True):
 
     number: Annotated[int, Meta(description="Counts the account's lines, from 1, without gaps.")]
     side: Side
-    amount: Annotated[int, Meta(description="Minor units.")]
+    amount: Minor
     balance: Annotated[int, Meta(description="posted after this line, in this order of lines.")]
     entry: EntryView
 
@@ -45,7 +45,7 @@ class HistoryLine(Struct, frozen=True):
 class HistoryView(Struct, frozen=True):
     """A page of an account's lines. Balances are posted, in minor units of `currency`."""
 
-    account_id: str
+    account_id: AccountId
     currency: str
     opening_balance: Annotated[int, Meta(description="Before the whole range.")]
     closing_balance: Annotated[int, Meta(description="After the whole range.")]
@@ -99,7 +99,8 @@ _EXAMPLE: Final = {
     operation_id="list_account_entries",
     openapi_extra=describe(
         answers={200: ("A page.", HistoryView, _EXAMPLE)},
-        errors=("invalid_request", "invalid_id", "invalid_cursor", "ledger_required", "not_found"),
+        errors=("invalid_request", "invalid_id", "invalid_cursor"),
+        sends=("Link",),
     ),
 )
 async def get_history(

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from catena.app import App
 
-__all__ = ["create_http"]
+__all__ = ["ROUTES", "create_http"]
 
 _log = structlog.get_logger(__name__)
 
@@ -48,6 +48,8 @@ _ROOMS: Final = (
     health,
     documentation,
 )
+ROUTES: Final = [route for room in _ROOMS for route in room.router.routes]
+"""Every route, in the order in which the document has them."""
 
 
 def create_http(app: App) -> FastAPI:
@@ -60,6 +62,7 @@ def create_http(app: App) -> FastAPI:
         redirect_slashes=False,
     )
     http.state.catena = app
+    http.state.routes = ROUTES
     for room in _ROOMS:
         http.include_router(room.router)
     http.add_exception_handler(errors.CatenaError, _answer_error)
@@ -95,8 +98,7 @@ def _list_methods(request: Request) -> set[str]:
     """What the path takes; the framework names the methods of its first route only."""
     return {
         method
-        for room in _ROOMS
-        for route in room.router.routes
+        for route in ROUTES
         if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
         for method in route.methods or ()
     }

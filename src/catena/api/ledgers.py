@@ -56,7 +56,7 @@ class ExponentRequest(Body):
         body=LedgerRequest,
         example={"name": "main", "assets": [{"code": "PTS", "exponent": 0}]},
         headers=("Idempotency-Key",),
-        errors=("invalid_request", "malformed_json", "idempotency_key_reused"),
+        sends=("Location",),
     ),
 )
 async def post_ledger(request: Request) -> Response:
@@ -91,7 +91,6 @@ async def post_ledger(request: Request) -> Response:
     operation_id="list_ledgers",
     openapi_extra=describe(
         answers={200: ("The ledgers.", LedgerList, {"items": [examples.LEDGER]})},
-        errors=(),
         headers=(),
     ),
 )
@@ -133,7 +132,7 @@ async def get_ledger(request: Request, ledger_id: str) -> Response:
         body=ExponentRequest,
         example={"exponent": 0},
         headers=(),
-        errors=("invalid_request", "malformed_json", "not_found", "conflict"),
+        errors=("not_found", "conflict"),
     ),
 )
 async def put_ledger_asset(request: Request, ledger_id: str, code: str) -> Response:

@@ -122,18 +122,6 @@ BATCH: Final = Write(
 
 router = APIRouter(tags=["Movements"])
 
-_REQUEST_ERRORS: Final = (
-    "invalid_request",
-    "malformed_json",
-    "payload_too_large",
-    "unsupported_media_type",
-    "ledger_required",
-    "not_found",
-    "idempotency_key_required",
-    "invalid_idempotency_key",
-    "idempotency_key_reused",
-    "idempotency_key_in_use",
-)
 _POSTING_ERRORS: Final = (
     "reference_conflict",
     "unknown_account",
@@ -174,7 +162,8 @@ def _add_route(
             body=write.model,
             example=example,
             headers=("Idempotency-Key", "Catena-Ledger"),
-            errors=(*_REQUEST_ERRORS, *_POSTING_ERRORS, *errors),
+            errors=(*_POSTING_ERRORS, *errors),
+            sends=() if write is BATCH else ("Location",),
         ),
     )
 

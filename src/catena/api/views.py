@@ -12,20 +12,27 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from catena.api.bodies import id_pattern
 from catena.api.problems import Problem
 from catena.db.installation import Ledger
+from catena.ids import ACCOUNT, ENTRY, LEDGER
 from catena.journal import AccountState
 from catena.ledger.accounts import AccountStatus, AccountType, Side
 from catena.ledger.entries import Entry, EntryType
 
 __all__ = [
+    "AccountId",
     "AccountView",
     "AssetView",
     "BatchView",
+    "EntryId",
     "EntryView",
+    "LedgerId",
     "LedgerList",
     "LedgerView",
     "LineView",
+    "Minor",
+    "Moment",
     "ResultView",
     "encode",
     "view_account",
@@ -42,13 +49,17 @@ encode = _encoder.encode
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 Minor = Annotated[int, Meta(description="Minor units of the currency.")]
+LedgerId = Annotated[str, Meta(pattern=id_pattern(LEDGER))]
+AccountId = Annotated[str, Meta(pattern=id_pattern(ACCOUNT))]
+EntryId = Annotated[str, Meta(pattern=id_pattern(ENTRY))]
+Moment = Annotated[dt.datetime, Meta(tz=True)]
 Metadata = Annotated[Any, Meta(description="The caller's own.")]
 
 
 class LineView(Struct, frozen=True, gc=False):
     """One debit or credit of one account."""
 
-    account_id: str
+    account_id: AccountId
     side: Side
     amount: Minor
     currency: str
@@ -57,28 +68,28 @@ class LineView(Struct, frozen=True, gc=False):
 class EntryView(Struct, frozen=True):
     """An immutable financial fact: debits equal credits in every currency."""
 
-    id: str
-    ledger_id: str
+    id: EntryId
+    ledger_id: LedgerId
     position: Annotated[int, Meta(description="Its number in the ledger, in commit order.")]
     type: EntryType
     description: str | None
     reference: Annotated[str | None, Meta(description="The caller's own; unique within type.")]
-    effective_at: Annotated[dt.datetime, Meta(description="When it counts.")]
-    recorded_at: Annotated[dt.datetime, Meta(description="When the ledger learned it.")]
+    effective_at: Annotated[Moment, Meta(description="When it counts.")]
+    recorded_at: Annotated[Moment, Meta(description="When the ledger learned it.")]
     lines: Sequence[LineView]
     metadata: Metadata
     details: Annotated[Any, Meta(description="What was computed: fees charged, rate used.")]
     corrects: Annotated[
-        str | None, Meta(description="The entry that this one reverses or refunds.")
+        EntryId | None, Meta(description="The entry that this one reverses or refunds.")
     ]
-    reversed_by: Annotated[str | None, Meta(description="The reversal in force, if any.")]
+    reversed_by: Annotated[EntryId | None, Meta(description="The reversal in force, if any.")]
 
 
 class AccountView(Struct, frozen=True):
     """An account: one currency, one type. A wallet is a liability account with a `user_id`."""
 
-    id: str
-    ledger_id: str
+    id: AccountId
+    ledger_id: LedgerId
     type: AccountType
     currency: str
     role: Annotated[str | None, Meta(description="Set on system accounts.")]
@@ -91,8 +102,8 @@ class AccountView(Struct, frozen=True):
     ceiling: Annotated[int | None, Meta(description="Highest posted, minor units; null: none.")]
     metadata: Metadata
     revision: Annotated[int, Meta(description="Grows with each change; also the ETag.")]
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
 
 
 class AssetView(Struct, frozen=True):
@@ -105,10 +116,10 @@ class AssetView(Struct, frozen=True):
 class LedgerView(Struct, frozen=True):
     """A book, isolated from all others."""
 
-    id: str
+    id: LedgerId
     name: str
     assets: Sequence[AssetView]
-    created_at: dt.datetime
+    created_at: Moment
 
 
 class LedgerList(Struct, frozen=True):
@@ -120,7 +131,7 @@ class LedgerList(Struct, frozen=True):
 class ResultView(Struct, frozen=True, omit_defaults=True):
     """The result of one operation: the entry that stands for it, or why there is none."""
 
-    entry_id: str | None = None
+    entry_id: EntryId | None = None
     position: int | None = None
     problem: Problem | None = None
 
@@ -128,7 +139,7 @@ class ResultView(Struct, frozen=True, omit_defaults=True):
 class BatchView(Struct, frozen=True):
     """The results of a batch, in the order of its operations."""
 
-    ledger_id: str
+    ledger_id: LedgerId
     posted: int
     refused: int
     results: Sequence[ResultView]
