@@ -188,12 +188,12 @@ def _raise_known(error: asyncpg.PostgresError) -> None:
         raise Stale from error
 
 
-def _transpose(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any] | None]:
+def _transpose(rows: Sequence[tuple[Any, ...]], width: int) -> list[Sequence[Any] | None]:
     """Rows as columns; a column of nothing but None as NULL, which costs nothing to send."""
     if not rows:
         return [[]] * width
-    return [_or_null(list(column)) for column in zip(*rows, strict=True)]
+    return [_or_null(column) for column in zip(*rows, strict=True)]
 
 
-def _or_null(column: list[Any]) -> list[Any] | None:
-    return column if any(value is not None for value in column) or not column else None
+def _or_null(column: Sequence[Any]) -> Sequence[Any] | None:
+    return None if column and column.count(None) == len(column) else column

@@ -6,6 +6,7 @@ Invariant: debits, credits and line_count only grow; `posted` follows from them.
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from catena.ids import ACCOUNT, derive_id
@@ -151,6 +152,7 @@ class Account:
         return None if self.floor is None else self.posted - self.reserved - self.floor
 
 
+@lru_cache(maxsize=10_000)
 def system_account_id(ledger_id: str, role: SystemRole, currency: str) -> str:
     """The id that a ledger's system account has, known before it is stored."""
     return derive_id(ACCOUNT, ledger_id, role, currency)
