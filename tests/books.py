@@ -112,7 +112,7 @@ class RandomBook:
     def __init__(self, pool: Pool, settings: Settings, seed: int) -> None:
         self.pool = pool
         self.journal = Journal(pool, settings, system_clock)
-        self.random = random.Random(seed)  # noqa: S311 - a story to be told again, no secret
+        self.random = random.Random(seed)
         id = derive_id(LEDGER, "random book", seed)
         self.ledger = Ledger(0, id, f"random {seed}", ASSETS, system_clock(), None)
         self.wallets: dict[str, list[str]] = {currency.code: [] for currency in CURRENCIES}

@@ -24,15 +24,25 @@ if TYPE_CHECKING:
     from catena.db.installation import Ledger
     from catena.db.pool import Connection
 
-__all__ = ["CHECKS", "Check", "Finding", "Kind", "Report", "Scope", "find_disagreements", "verify"]
+__all__ = [
+    "CHECKS",
+    "RANGE_ROWS",
+    "Check",
+    "Finding",
+    "Kind",
+    "Report",
+    "Scope",
+    "find_disagreements",
+    "verify",
+]
 
 Report = Callable[[str, int, int], None]
 """Told of the progress: the check that is next, steps done, and steps in all."""
 
-_RANGE_ROWS: Final = 500_000
+RANGE_ROWS: Final = 500_000
 """Positions or lines that one query looks at, roughly: what a sort in memory holds."""
 
-_RANGES_MAX: Final = 10_000
+_RANGES_MAX: Final = 1_000
 """Ranges at most, whatever the counters of a broken book say."""
 
 _POSITION_MIN, _POSITION_MAX = -(2**63), 2**63 - 1
@@ -114,17 +124,22 @@ async def verify(
 
 
 async def find_disagreements(
-    connection: Connection, ledger: Ledger, report: Report = ignore_progress
+    connection: Connection,
+    ledger: Ledger,
+    report: Report = ignore_progress,
+    range_rows: int = RANGE_ROWS,
 ) -> AsyncIterator[Finding]:
     """Every row of the ledger that disagrees with its lines, check by check.
 
     Reads one snapshot, so it may run while money moves; it holds back vacuum meanwhile.
+    `range_rows`: positions or lines that one query looks at, roughly. It changes what is found only
+    where many positions are missing: a gap is named once in each range.
     """
     async with reading_whole_book(connection):
         ranges: dict[Scope, Sequence[tuple[object, ...]]] = {
             Scope.LEDGER: [()],
-            Scope.POSITIONS: await _cut_positions(connection, ledger.number),
-            Scope.ACCOUNTS: await _cut_accounts(connection, ledger.number),
+            Scope.POSITIONS: await _cut_positions(connection, ledger.number, range_rows),
+            Scope.ACCOUNTS: await _cut_accounts(connection, ledger.number, range_rows),
         }
         done, total = 0, sum(len(ranges[check.scope]) for check in CHECKS)
         for check in CHECKS:
@@ -147,8 +162,10 @@ def _describe(check: Check, ledger: Ledger, row: asyncpg.Record) -> Finding:
     )
 
 
-async def _cut_positions(connection: Connection, ledger: int) -> Sequence[tuple[object, ...]]:
-    """Every position there can be, in ranges of about _RANGE_ROWS that are taken."""
+async def _cut_positions(
+    connection: Connection, ledger: int, rows: int
+) -> Sequence[tuple[object, ...]]:
+    """Every position there can be, in ranges with about so many that are taken."""
     last: int = await connection.fetchval(
         """
         SELECT greatest(0, (SELECT position FROM positions WHERE ledger_id = $1),
@@ -157,13 +174,15 @@ async def _cut_positions(connection: Connection, ledger: int) -> Sequence[tuple[
                            (SELECT max(position) FROM lines WHERE ledger_id = $1))""",
         ledger,
     )
-    step = max(_RANGE_ROWS, last // _RANGES_MAX)
+    step = max(rows, last // _RANGES_MAX)
     return _join_ends(_POSITION_MIN, range(step + 1, last + 1, step), _POSITION_MAX)
 
 
-async def _cut_accounts(connection: Connection, ledger: int) -> Sequence[tuple[object, ...]]:
-    """Every account there can be, in ranges that should have about _RANGE_ROWS lines each."""
-    rows = await connection.fetch(
+async def _cut_accounts(
+    connection: Connection, ledger: int, rows: int
+) -> Sequence[tuple[object, ...]]:
+    """Every account there can be, in ranges that should have about so many lines."""
+    found = await connection.fetch(
         """
         SELECT DISTINCT ON (part) account_id
           FROM (SELECT account_id,
@@ -171,9 +190,9 @@ async def _cut_accounts(connection: Connection, ledger: int) -> Sequence[tuple[o
                   FROM balances WHERE ledger_id = $1) AS parts
          WHERE part > 0 ORDER BY part, account_id""",
         ledger,
-        _RANGE_ROWS,
+        rows,
     )
-    starts = [row["account_id"].int for row in rows]
+    starts = [row["account_id"].int for row in found]
     return [(UUID(int=low), UUID(int=high)) for low, high in _join_ends(0, starts, _UUID_MAX)]
 
 

@@ -31,7 +31,7 @@ SELECT NULL::uuid AS id, NULL::bigint AS number, NULL::bigint AS position,
 -- check: positions over positions names position
 -- Entries and events share one numbering, 1 to the ledger's counter: no gap, nothing twice.
 WITH counter AS (
-    SELECT coalesce((SELECT position FROM positions WHERE ledger_id = $1), 0) AS last
+    SELECT position AS last FROM positions WHERE ledger_id = $1
 ), taken AS (
     SELECT position FROM entries WHERE ledger_id = $1 AND position BETWEEN $2 AND $3
      UNION ALL
@@ -39,7 +39,7 @@ WITH counter AS (
 ), steps AS (
     SELECT position, lag(position) OVER (ORDER BY position) AS before
       FROM (SELECT position FROM taken, counter WHERE position BETWEEN 1 AND last
-             UNION ALL SELECT greatest($2::bigint, 1) - 1
+             UNION ALL SELECT greatest($2::bigint, 1) - 1 FROM counter
              UNION ALL SELECT least($3::bigint, last) + 1 FROM counter) AS with_ends
 )
 SELECT NULL::uuid AS id, NULL::bigint AS number, before + 1 AS position,
@@ -145,6 +145,11 @@ SELECT l.account_id AS id, l.number, l.position,
   FROM lines l LEFT JOIN accounts a ON a.ledger_id = $1 AND a.account_id = l.account_id
  WHERE l.ledger_id = $1 AND l.position BETWEEN $2 AND $3
    AND a.currency IS DISTINCT FROM l.currency;
+
+-- check: line_amounts over positions names line
+-- A line moves more than nothing; which way is for its side to say.
+SELECT account_id AS id, number, position, '1 or more' AS expected, amount::text AS found
+  FROM lines WHERE ledger_id = $1 AND position BETWEEN $2 AND $3 AND amount < 1;
 
 -- check: line_numbers, line_order, running_totals over accounts names line
 -- An account's lines are numbered 1, 2, 3 and so on; they are numbered in the order of positions,
