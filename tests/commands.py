@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from catena.db.embedded.directory import DataDirectory, opening_lock, try_lock
 
-__all__ = ["Command", "Ended", "call", "is_database_gone", "running"]
+__all__ = ["Command", "Ended", "call", "is_database_gone", "list_files", "running"]
 
 _PATIENCE_SECONDS = 90.0
 
@@ -30,28 +30,26 @@ class Ended(NamedTuple):
 
 
 class Command:
-    """A `catena` process."""
+    """A `catena` process. What it says on stdout, or in its `log`, is followed line by line."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, *, log: bool) -> None:
+        out, err = process.stdout, process.stderr
+        assert out is not None
+        assert err is not None
         self._process = process
-        self._out: list[str] = []
-        assert process.stderr is not None
-        self._err = asyncio.create_task(process.stderr.read())
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
+        self._log = log
+        self._followed = err if log else out
+        self._heard: list[str] = []
+        self._other = asyncio.create_task((out if log else err).read())
 
     async def read_until(self, words: str) -> str:
         """Read what it says up to a line with these words; gives that line."""
-        assert self._process.stdout is not None
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            async for raw in self._process.stdout:
-                self._out.append(raw.decode())
-                if words in self._out[-1]:
-                    return self._out[-1]
-        raise AssertionError(f"It never said {words!r}: {self._out}, {(await self._err).decode()}")
+            async for raw in self._followed:
+                self._heard.append(raw.decode())
+                if words in self._heard[-1]:
+                    return self._heard[-1]
+        raise AssertionError(f"It never said {words!r}: {self._heard}, {await self._other!r}")
 
     async def read_value(self, name: str) -> str:
         """Read on to the line that begins with this name; gives the rest of that line."""
@@ -65,12 +63,12 @@ class Command:
         """Send it the signal, if one is given, and wait for its end."""
         if number is not None:
             self.send(number)
-        assert self._process.stdout is not None
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            self._out.append((await self._process.stdout.read()).decode())
-            err = (await self._err).decode()
+            self._heard.append((await self._followed.read()).decode())
+            other = (await self._other).decode()
             code = await self._process.wait()
-        return Ended(code, "".join(self._out), err)
+        heard = "".join(self._heard)
+        return Ended(code, other, heard) if self._log else Ended(code, heard, other)
 
     async def remove(self) -> None:
         """End it, whatever its state."""
@@ -81,9 +79,12 @@ class Command:
 
 @asynccontextmanager
 async def running(
-    *arguments: str, data_dir: Path, settings: Mapping[str, object] | None = None
+    *arguments: str,
+    data_dir: Path,
+    settings: Mapping[str, object] | None = None,
+    log: bool = False,
 ) -> AsyncIterator[Command]:
-    """Run `catena` with these arguments and settings until the block ends."""
+    """Run `catena` with these arguments and settings until the block ends; follow its `log`."""
     data_dir.parent.mkdir(parents=True, exist_ok=True)
     given = {"data_dir": data_dir, "port": 0, **(settings or {})}
     plain = {name: text for name, text in os.environ.items() if not name.startswith("CATENA_")}
@@ -95,7 +96,7 @@ async def running(
         env=plain | {f"CATENA_{name.upper()}": str(value) for name, value in given.items()},
         cwd=data_dir.parent,
     )
-    command = Command(process)
+    command = Command(process, log=log)
     try:
         yield command
     finally:
@@ -114,3 +115,8 @@ def is_database_gone(data_dir: Path) -> bool:
     """Whether no process of the embedded PostgreSQL is left."""
     with opening_lock(DataDirectory(data_dir).server_lock) as lock:
         return try_lock(lock)
+
+
+def list_files(directory: Path) -> list[str]:
+    """The names of what lies in a directory; none when it was never made."""
+    return sorted(path.name for path in directory.iterdir()) if directory.exists() else []

@@ -132,6 +132,7 @@ class _Worker:
         address = (await self._process.stdout.readline()).decode().strip()
         if not address:
             raise SetupError("A process of the API ended before it could serve.")
+        _log.info("process_started", pid=self._process.pid)
         return address
 
     async def replace(self) -> None:

@@ -1,0 +1,42 @@
+"""Starts are quick because a command imports what it needs, when it needs it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("asyncpg", "fastapi", "httpx2", "pydantic", "rich", "structlog", "uvicorn", "uvloop")
+ASK = """
+import sys
+{imports}
+print(*(name for name in {heavy} if name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize(
+    ("imports", "allowed"),
+    [
+        ("import catena.cli", ""),
+        ("import catena.cli.up, catena.cli.migrate, catena.cli.demo, catena.cli.keys", ""),
+        ("import catena.cli.serve", "rich structlog"),
+    ],
+    ids=["main", "most", "serve"],
+)
+def test_a_command_is_quick_to_name(imports: str, allowed: str) -> None:
+    """Importing a command's file imports neither the API nor the database nor the client."""
+    script = ASK.format(imports=imports, heavy=HEAVY)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == allowed.split()
+
+
+def test_help_names_every_command() -> None:
+    """`catena --help` lists the commands with a sentence each."""
+    done = subprocess.run(
+        [sys.executable, "-m", "catena.cli", "--help"], capture_output=True, text=True, check=True
+    )
+    for command in ("up", "serve", "migrate", "demo", "bench", "keys"):
+        assert f" {command} " in done.stdout
