@@ -117,10 +117,10 @@ def _make_book(rig: Rig, wallets: int) -> Book:
     rig.create_schema(_TEMPLATE)
     service = rig.service(_TEMPLATE)
     ledger = Client(service, rig.key).post("/v1/ledgers", {"name": "bench"})["id"]
-    client = Client(service, rig.key, ledger)
-
-    clearing, fees = open_account(client, type="asset"), open_account(client, type="revenue")
     clients = [Client(service, rig.key, ledger) for _ in range(_THREADS)]
+    # The service hangs up on connections that rest for long, so these are used all the time.
+    first = clients[0]
+    clearing, fees = open_account(first, type="asset"), open_account(first, type="revenue")
 
     def open_wallets(share: int) -> list[str]:
         return [
@@ -131,7 +131,7 @@ def _make_book(rig: Rig, wallets: int) -> Book:
     with ThreadPoolExecutor(_THREADS) as threads:
         ids = [id for share in threads.map(open_wallets, range(_THREADS)) for id in share]
     for start in range(0, wallets, _LINES_OF_A_FUNDING - 1):
-        _fund(client, clearing, ids[start : start + _LINES_OF_A_FUNDING - 1])
+        _fund(first, clearing, ids[start : start + _LINES_OF_A_FUNDING - 1])
     return Book(rig.key, ledger, fees, ids)
 
 
