@@ -171,12 +171,13 @@ def test_a_batch_says_which_operation_is_malformed(service: Service) -> None:
         problem = read_problem(answer)
         assert (answer.status_code, problem["code"]) == (422, "invalid_request")
         assert all(error["pointer"].startswith(pointer) for error in problem["errors"])
-    for batch in (
+    shapeless: list[dict[str, Any]] = [
         {"mode": "each", "operations": []},
         {"mode": "both", "operations": [move(al, bo, 1)]},
         {"operations": [move(al, bo, 1)]},
         {"mode": "each"},
-    ):
+    ]
+    for batch in shapeless:
         assert service.post("/v1/batches", batch).status_code == 422
     unknown = {"mode": "each", "operations": [move(al, bo, 1), move(al, bo, 1, currency="ZZZ")]}
     assert read_problem(service.post("/v1/batches", unknown))["code"] == "unknown_currency"

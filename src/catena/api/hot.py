@@ -22,6 +22,9 @@ from catena.ids import ACCOUNT, REQUEST, parse_id
 from catena.settings import LIMITS
 
 if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
     from catena.app import App
     from catena.ledger.balances import Balance
 
@@ -82,6 +85,18 @@ class HotProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._app: App = self.config.app.state.catena  # type: ignore[union-attr]
         self._receiving: _HotCycle | None = None
+        self._running: RequestResponseCycle | None = None
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """Remember what is under way; uvicorn itself knows only the last request that came."""
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell what is under way too that nobody is there: more may have come behind it."""
+        if self._running is not None:
+            self._running.disconnected = True
+        super().connection_lost(exc)
 
     def on_headers_complete(self) -> None:
         """Take a hot request, unless another is under way here; leave the rest to uvicorn."""
@@ -145,7 +160,9 @@ class HotProtocol(HttpToolsProtocol):
         if caller is None:
             return None
         named = headers.get(b"catena-ledger")
-        ledger = self._app.ledgers.recall(caller, named.decode("latin-1") if named else None)
+        ledger = self._app.ledgers.recall(
+            caller, None if named is None else named.decode("latin-1")
+        )
         key = headers.get(b"idempotency-key", b"").decode("latin-1")
         if ledger is None:
             return None

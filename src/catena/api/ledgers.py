@@ -17,7 +17,13 @@ from catena.api.views import AssetView, LedgerList, LedgerView, encode, view_led
 from catena.api.writes import REPLAYED, Reply, digest, fingerprint, parse_key, require
 from catena.auth.scopes import Scope
 from catena.db.installation import Ledger, create_ledger, put_asset
-from catena.errors import Conflict, IdempotencyKeyRequired, IdempotencyKeyReused, InvalidInput
+from catena.errors import (
+    Conflict,
+    Forbidden,
+    IdempotencyKeyRequired,
+    IdempotencyKeyReused,
+    InvalidInput,
+)
 from catena.ids import LEDGER, derive_id
 from catena.money import ASSET_EXPONENT_MAX, define_asset
 from catena.settings import LIMITS
@@ -64,6 +70,8 @@ async def post_ledger(request: Request) -> Response:
     app = app_of(request)
     caller = await authenticate(request)
     require(caller, Scope.LEDGERS_WRITE)
+    if caller.ledgers is not None:
+        raise Forbidden("A credential that is limited to ledgers makes no others.")
     header = read_header(request, "idempotency-key")
     if header is None:
         raise IdempotencyKeyRequired
