@@ -97,100 +97,60 @@ def refuse_entry(draft: Draft, accounts: Mapping[str, Account], now: dt.datetime
     """Why this entry cannot be posted to these accounts, or None.
 
     `accounts` holds every account that exists among those the lines name, as it stands under
-    lock or version check. `now` bounds `effective_at`.
+    lock or version check. `now` bounds `effective_at`. Of several reasons, the one that comes
+    first in `RefusalCode` is given, for the first line or account that it holds for.
     """
-    lines = draft.lines
-    deltas: dict[str, int] = {}
-    for line in lines:
-        account = accounts.get(line.account)
-        if account is None or not (account.role is None or _may_name(account, draft.system)):
-            return _refuse_names(draft, accounts)
-        delta = line.amount if line.side is account.normal_side else -line.amount
-        deltas[line.account] = deltas.get(line.account, 0) + delta
-    return (
-        _refuse_status(deltas, accounts)
-        or _refuse_shape(lines, accounts)
-        or _refuse_date(draft.effective_at, now)
-        or _refuse_funds(deltas, accounts)
-        or _refuse_totals(lines, accounts)
-    )
+    reasons: list[Refusal] = []
+    moved: dict[str, list[int]] = {}  # by account: debits and credits of this entry
+    for index, (id, side, amount, currency) in enumerate(draft.lines):
+        account = accounts.get(id)
+        if account is None:
+            reasons.append(Refusal(RefusalCode.UNKNOWN_ACCOUNT, id, index))
+            continue
+        if account.role is not None and not _may_name(account, draft.system):
+            reasons.append(Refusal(RefusalCode.SYSTEM_ACCOUNT, id, index))
+        if currency != account.currency:
+            reasons.append(Refusal(RefusalCode.CURRENCY_MISMATCH, id, index))
+        if amount <= 0:
+            reasons.append(Refusal(RefusalCode.AMOUNT_NOT_POSITIVE, id, index))
+        sums = moved.setdefault(id, [0, 0])
+        sums[side is Side.CREDIT] += amount
+    for id, (debits, credits) in moved.items():
+        _find_reasons(accounts[id], debits, credits, reasons)
+    if len(draft.lines) < 2:  # noqa: PLR2004  # double entry
+        reasons.append(Refusal(RefusalCode.TOO_FEW_LINES))
+    if any(balance_by_currency(draft.lines).values()):
+        reasons.append(Refusal(RefusalCode.UNBALANCED))
+    effective_at = draft.effective_at
+    if effective_at is not None and not now - EFFECTIVE_AGE_MAX <= effective_at <= now:
+        reasons.append(Refusal(RefusalCode.EFFECTIVE_DATE_OUT_OF_RANGE))
+    return min(reasons, key=lambda reason: reason.code.precedence) if reasons else None
 
 
-def _refuse_names(draft: Draft, accounts: Mapping[str, Account]) -> Refusal:
-    """For the first line with an unknown account; else for the first that may not name its own."""
-    lines = draft.lines
-    code = RefusalCode.UNKNOWN_ACCOUNT
-    wrong = [index for index, line in enumerate(lines) if line.account not in accounts]
-    if not wrong:
-        code = RefusalCode.SYSTEM_ACCOUNT
-        named = enumerate(accounts[line.account] for line in lines)
-        wrong = [index for index, account in named if not _may_name(account, draft.system)]
-    return Refusal(code, lines[wrong[0]].account, wrong[0])
+def _find_reasons(account: Account, debits: int, credits: int, reasons: list[Refusal]) -> None:
+    """Add why the account does not take these sums; floor and ceiling bind its net change."""
+    change = account.sign * (debits - credits)
+    posted = account.posted + change
+    floor, ceiling, status = account.floor, account.ceiling, account.status
+    if status is not AccountStatus.ACTIVE and (change < 0 or status is not AccountStatus.FROZEN):
+        reasons.append(Refusal(_CODE_OF_STATUS[status], account.id))
+    if change < 0 and floor is not None and posted - account.reserved < floor:
+        reasons.append(Refusal(RefusalCode.INSUFFICIENT_FUNDS, account.id))
+    if change > 0 and ceiling is not None and posted > ceiling:
+        reasons.append(Refusal(RefusalCode.ABOVE_CEILING, account.id))
+    if account.debits + debits > BALANCE_MAX or account.credits + credits > BALANCE_MAX:
+        reasons.append(Refusal(RefusalCode.BALANCE_OUT_OF_RANGE, account.id))
+
+
+_CODE_OF_STATUS: Final = {
+    AccountStatus.CLOSED: RefusalCode.ACCOUNT_CLOSED,
+    AccountStatus.BLOCKED: RefusalCode.ACCOUNT_BLOCKED,
+    AccountStatus.FROZEN: RefusalCode.ACCOUNT_FROZEN,
+}
 
 
 def _may_name(account: Account, system: Collection[tuple[str, str]] | None) -> bool:
-    return account.role is None or system is None or (account.role, account.currency) in system
-
-
-def _refuse_status(deltas: Mapping[str, int], accounts: Mapping[str, Account]) -> Refusal | None:
-    found: dict[AccountStatus, str] = {}
-    for id, delta in deltas.items():
-        status = accounts[id].status
-        if status is not AccountStatus.ACTIVE and (delta < 0 or status is not AccountStatus.FROZEN):
-            found.setdefault(status, id)
-    if AccountStatus.CLOSED in found:
-        return Refusal(RefusalCode.ACCOUNT_CLOSED, found[AccountStatus.CLOSED])
-    if AccountStatus.BLOCKED in found:
-        return Refusal(RefusalCode.ACCOUNT_BLOCKED, found[AccountStatus.BLOCKED])
-    if AccountStatus.FROZEN in found:
-        return Refusal(RefusalCode.ACCOUNT_FROZEN, found[AccountStatus.FROZEN])
-    return None
-
-
-def _refuse_shape(lines: Sequence[Line], accounts: Mapping[str, Account]) -> Refusal | None:
-    for index, line in enumerate(lines):
-        if line.currency != accounts[line.account].currency:
-            return Refusal(RefusalCode.CURRENCY_MISMATCH, line.account, index)
-    for index, line in enumerate(lines):
-        if line.amount <= 0:
-            return Refusal(RefusalCode.AMOUNT_NOT_POSITIVE, line.account, index)
-    if len(lines) < 2:  # noqa: PLR2004  # double entry
-        return Refusal(RefusalCode.TOO_FEW_LINES)
-    if any(balance_by_currency(lines).values()):
-        return Refusal(RefusalCode.UNBALANCED)
-    return None
-
-
-def _refuse_date(effective_at: dt.datetime | None, now: dt.datetime) -> Refusal | None:
-    if effective_at is not None and not now - EFFECTIVE_AGE_MAX <= effective_at <= now:
-        return Refusal(RefusalCode.EFFECTIVE_DATE_OUT_OF_RANGE)
-    return None
-
-
-def _refuse_funds(deltas: Mapping[str, int], accounts: Mapping[str, Account]) -> Refusal | None:
-    for id, delta in deltas.items():
-        account = accounts[id]
-        floor = account.floor
-        if delta < 0 and floor is not None and account.posted + delta - account.reserved < floor:
-            return Refusal(RefusalCode.INSUFFICIENT_FUNDS, id)
-    for id, delta in deltas.items():
-        account = accounts[id]
-        ceiling = account.ceiling
-        if delta > 0 and ceiling is not None and account.posted + delta > ceiling:
-            return Refusal(RefusalCode.ABOVE_CEILING, id)
-    return None
-
-
-def _refuse_totals(lines: Sequence[Line], accounts: Mapping[str, Account]) -> Refusal | None:
-    totals: dict[tuple[str, Side], int] = {}
-    for line in lines:
-        key = (line.account, line.side)
-        totals[key] = totals.get(key, 0) + line.amount
-    for (id, side), amount in totals.items():
-        account = accounts[id]
-        if (account.debits if side is Side.DEBIT else account.credits) + amount > BALANCE_MAX:
-            return Refusal(RefusalCode.BALANCE_OUT_OF_RANGE, id)
-    return None
+    return system is None or (account.role, account.currency) in system
 
 
 def balance_by_currency(lines: Sequence[Line]) -> dict[str, int]:

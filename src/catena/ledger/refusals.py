@@ -145,6 +145,7 @@ class RefusalCode(Enum):
         self.code = code
         self.title = title
         self.remedy = remedy
+        self.precedence = len(type(self).__members__)
 
 
 class Refusal(NamedTuple):
