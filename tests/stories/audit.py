@@ -19,7 +19,7 @@ from catena.db.installation import list_ledgers
 from catena.db.verify import verify
 from catena.ids import ACCOUNT, ENTRY
 from tests.stories.bank import Bank, Told, connect
-from tests.stories.wire import Wire
+from tests.stories.processes import ApiProcess
 
 __all__ = ["check_books", "check_replays", "watch_snapshots"]
 
@@ -41,6 +41,8 @@ SELECT p.position,
      + (SELECT count(*) FROM events v WHERE v.position > $1) AS added,
        (SELECT count(*) FROM lines l WHERE l.position > $1) AS lines
   FROM positions p"""
+
+_ASKERS: Final = 4
 
 
 class _Stored(NamedTuple):
@@ -80,13 +82,26 @@ async def watch_snapshots(dsn: str, bank: Bank, done: asyncio.Event) -> int:
     return snapshots
 
 
-async def check_replays(bank: Bank, wires: Sequence[Wire], draw: random.Random, keys: int) -> None:
+async def check_replays(
+    bank: Bank, processes: Sequence[ApiProcess], draw: random.Random, keys: int
+) -> None:
     """So many keys at random, and all that were sent more than once, get their first answer."""
     again = [told for told in bank.told.values() if told.sendings > 1]
-    for told in [*again, *draw.sample(list(bank.told.values()), min(keys, len(bank.told)))]:
-        reply = await bank.send(told.order, draw.choice(wires))
-        assert bank.record(told.order, reply)
-        assert reply.replayed
+    asked = [*again, *draw.sample(list(bank.told.values()), min(keys, len(bank.told)))]
+
+    async def ask(process: ApiProcess, part: Sequence[Told]) -> None:
+        wire = bank.speak_to(process)
+        for told in part:
+            reply = await bank.send(told.order, wire)
+            assert bank.record(told.order, reply)
+            assert reply.replayed
+        await wire.close()
+
+    askers = len(processes) * _ASKERS
+    async with asyncio.TaskGroup() as group:
+        for number in range(askers):
+            process = processes[number % len(processes)]
+            group.create_task(ask(process, asked[number::askers]))
 
 
 async def check_books(dsn: str, bank: Bank) -> None:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, cycle
 from typing import Final, NamedTuple
 
 import asyncpg
@@ -34,6 +34,7 @@ OPENING: Final = 10_000
 CREDIT_LINE: Final = 5_000
 HOT_SHARE: Final = 0.9
 PATIENCE_SECONDS: Final = 0.05
+ORDER_SECONDS: Final = 120.0
 
 
 class Move(NamedTuple):
@@ -94,6 +95,7 @@ class Bank:
     tally: Counter[str] = field(default_factory=Counter)
     last_position: int = 0
     _reversible: list[tuple[Move, str]] = field(default_factory=list)
+    _goals: list[tuple[int, asyncio.Event]] = field(default_factory=list)
     _serial: count[int] = field(default_factory=count)
     _moments: count[int] = field(default_factory=count)
 
@@ -103,6 +105,15 @@ class Bank:
 
     async def send(self, order: Order, wire: Wire) -> Reply:
         """Send an order, or send it again. Raises ConnectionError when there is no answer."""
+        self._note_sending(order)
+        return await wire.post(order.path, order.body, order.key)
+
+    def take_to(self, order: Order, wire: Wire) -> bytes:
+        """The order as bytes, to be sent by the caller."""
+        self._note_sending(order)
+        return wire.request("POST", order.path, order.body, order.key)
+
+    def _note_sending(self, order: Order) -> None:
         told = self.told.get(order.key)
         if told is None:
             told = Told(order, next(self._moments), self.last_position)
@@ -110,7 +121,6 @@ class Bank:
         told.sendings += 1
         self.tally["sent"] += 1
         self.tally["sent again"] += told.sendings > 1
-        return await wire.post(order.path, order.body, order.key)
 
     def record(self, order: Order, reply: Reply) -> bool:
         """Remember what an order was answered; False when it is to be sent again.
@@ -133,6 +143,9 @@ class Bank:
         assert all(position > told.after for position in told.positions), "order of time is lost"
         self.last_position = max(self.last_position, *told.positions, 0)
         self.tally["answered"] += 1
+        for goal, reached in self._goals:
+            if self.tally["answered"] >= goal:
+                reached.set()
         self.tally["first answer was a replay"] += reply.replayed
         self.tally["posted"] += len(told.positions)
         self.tally["refused"] += len(order.moves) - len(told.positions)
@@ -142,6 +155,12 @@ class Bank:
                 if move.source not in self.private:
                     self._reversible.append((move, entry))
         return True
+
+    async def reach(self, answers: int) -> None:
+        """Wait until so many more orders have been answered."""
+        reached = asyncio.Event()
+        self._goals.append((self.tally["answered"] + answers, reached))
+        await reached.wait()
 
     def draw(self, draw: random.Random) -> Order:
         """An order at random: mostly transfers, some batches, some reversals."""
@@ -257,21 +276,23 @@ async def open_bank(
     return bank
 
 
-async def insist(bank: Bank, order: Order, wires: Sequence[Wire], changed: asyncio.Event) -> Reply:
+async def insist(
+    bank: Bank, order: Order, wires: Sequence[Wire], changed: asyncio.Event | None = None
+) -> Reply:
     """Send an order under its key, here and there in turn, until it is answered for good.
 
     Between two sendings it waits for `changed`, though not for long.
     """
-    turn = 0
-    while True:
-        wire = wires[turn % len(wires)]
-        turn += 1
-        try:
-            reply = await bank.send(order, wire)
-        except ConnectionError:
-            bank.tally["lost"] += 1
-        else:
-            if bank.record(order, reply):
-                return reply
-        with suppress(TimeoutError):
-            await asyncio.wait_for(changed.wait(), PATIENCE_SECONDS)
+    changed = changed or asyncio.Event()
+    async with asyncio.timeout(ORDER_SECONDS):
+        for wire in cycle(wires):
+            try:
+                reply = await bank.send(order, wire)
+            except ConnectionError:
+                bank.tally["lost"] += 1
+            else:
+                if bank.record(order, reply):
+                    return reply
+            with suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), PATIENCE_SECONDS)
+    raise AssertionError("cycle() never ends")

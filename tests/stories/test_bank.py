@@ -60,7 +60,7 @@ async def test_the_bank_keeps_its_money(
             closing.set()
         snapshots = [task.result() for task in read]
         assert min(snapshots) > 0
-        await check_replays(bank, wires[0], draw, keys=200)
+        await check_replays(bank, processes, draw, keys=200)
         for wire in (wire for pair in wires for wire in pair):
             await wire.close()
     await check_books(database.owner_dsn, bank)
