@@ -38,5 +38,5 @@ def test_help_names_every_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "catena.cli", "--help"], capture_output=True, text=True, check=True
     )
-    for command in ("up", "serve", "migrate", "demo", "bench", "keys"):
+    for command in ("up", "serve", "migrate", "demo", "verify", "export", "bench", "keys"):
         assert f" {command} " in done.stdout
