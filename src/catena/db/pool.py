@@ -35,6 +35,10 @@ _LOST_STATES: Final = ("08", "57", "53", "25006", "25P03", "58")
 """SQLSTATE prefixes that say the server is away, slow, full or read-only, not that a statement is
 bad."""
 
+_LOST_ERRORS: Final = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""The driver's InternalClientError is what a statement gets on a session that the server has ended
+when its last word has been read and its closing has not."""
+
 
 async def open_pool(settings: Settings, dsn: str) -> Pool:
     """A pool of at most `database_connections`, in the role `catena_service`.
@@ -72,4 +76,4 @@ def is_lost(error: BaseException) -> bool:
         return str(error.sqlstate or "").startswith(_LOST_STATES)
     if isinstance(error, asyncpg.DataError):  # a value that no column takes, seen by the driver
         return False
-    return isinstance(error, (OSError, asyncpg.InterfaceError, TimeoutError))
+    return isinstance(error, _LOST_ERRORS)
