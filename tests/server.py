@@ -43,6 +43,7 @@ __all__ = [
     "api_process",
     "contract",
     "make_key",
+    "other_process",
     "revoke",
     "root_key",
     "run_api",
@@ -238,11 +239,14 @@ class Service(Client):
     ) -> Client:
         """A client with a fresh key of these scopes (none named: all) in this or another ledger."""
         key = make_key(self.database.service_dsn, scopes or ALL_SCOPES, ledgers)
-        return self.speak(key.secret, ledger or self.ledger)
+        return self.speak(key.secret, ledger)
 
-    def speak(self, secret: str, ledger: str | None) -> Client:
-        """A client with this secret; without a ledger, it names none."""
-        client = Client(self.api.address, secret, ledger, self.contract)
+    def speak(
+        self, secret: str, ledger: str | None = None, api: RunningApi | None = None
+    ) -> Client:
+        """A client with this secret in this ledger or another, of this process or another."""
+        address = (api or self.api).address
+        client = Client(address, secret, ledger or self.ledger, self.contract)
         self._clients.append(client)
         return client
 
@@ -281,6 +285,14 @@ def api_database(postgres_server: EmbeddedPostgres, migrated_template: str) -> I
 @pytest.fixture(scope="session")
 def api_process(api_database: Database) -> Iterator[RunningApi]:
     """This worker's API process."""
+    dsn = api_database.service_dsn
+    with run_api(dsn, credential_cache_seconds=CREDENTIAL_CACHE_SECONDS) as api:
+        yield api
+
+
+@pytest.fixture(scope="session")
+def other_process(api_database: Database) -> Iterator[RunningApi]:
+    """Another API process over the same database."""
     dsn = api_database.service_dsn
     with run_api(dsn, credential_cache_seconds=CREDENTIAL_CACHE_SECONDS) as api:
         yield api

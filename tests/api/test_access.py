@@ -134,7 +134,7 @@ def test_a_batch_needs_the_scope_of_each_of_its_operations(service: Service) -> 
 )
 def test_without_a_key_in_force_everything_is_401(service: Service, header: str | None) -> None:
     """Each operation says how to authenticate, and stores nothing."""
-    nobody = service.speak("", service.ledger)
+    nobody = service.speak("")
     del nobody.http.headers["Authorization"]
     before = service.count_rows()
     for method, path, body, _ in NEEDS:
@@ -148,7 +148,7 @@ def test_without_a_key_in_force_everything_is_401(service: Service, header: str 
 def test_a_key_works_however_its_scheme_is_written(service: Service) -> None:
     """The scheme's case does not matter, the key's does; two credentials are one too many."""
     key = make_key(service.database.service_dsn)
-    client = service.speak(key.secret, service.ledger)
+    client = service.speak(key.secret)
     for header, status in (
         (f"bearer {key.secret}", 200),
         (f"BEARER  {key.secret}", 200),
@@ -172,7 +172,7 @@ def test_a_revoked_key_is_refused_within_the_named_seconds(service: Service) -> 
         ("POST", "/v1/transfers", move),
     ):
         key = make_key(service.database.service_dsn)
-        client = service.speak(key.secret, service.ledger)
+        client = service.speak(key.secret)
         assert ask(client, method, path, body).status_code in {200, 201}
         revoke(service.database.service_dsn, key)
         revoked_at = monotonic()
