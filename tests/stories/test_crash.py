@@ -23,7 +23,7 @@ from tests.stories.processes import ApiProcess, serving
 from tests.stories.wire import Wire
 
 LONG: Final = os.environ.get("CATENA_LONG") == "1"
-CRASHES: Final = 50 if LONG else 4
+CRASHES: Final = 50 if LONG else 5
 TELLERS: Final = 8
 CARRY_ON_SECONDS: Final = 10.0
 
@@ -107,6 +107,13 @@ async def _stop_postgres(town: _Town, _: random.Random) -> None:
     town.server = await asyncio.to_thread(start_embedded, town.data_dir)
 
 
+async def _restart_postgres(town: _Town, _: random.Random) -> None:
+    """Stop PostgreSQL as for an upgrade, which ends every session, and start it again."""
+    town.crashes["restart of PostgreSQL"] += 1
+    assert await asyncio.to_thread(town.server.stop)
+    town.server = await asyncio.to_thread(start_embedded, town.data_dir)
+
+
 async def _kill_postmaster(town: _Town, _: random.Random) -> None:
     """SIGKILL PostgreSQL's first process, and start it again when the others have noticed."""
     town.crashes["SIGKILL of the postmaster"] += 1
@@ -127,7 +134,13 @@ async def _kill_everything(town: _Town, _: random.Random) -> None:
     await asyncio.gather(*(process.start() for process in town.processes))
 
 
-_CRASHES: Final = (_kill_process, _stop_postgres, _kill_postmaster, _kill_everything)
+_CRASHES: Final = (
+    _kill_process,
+    _stop_postgres,
+    _restart_postgres,
+    _kill_postmaster,
+    _kill_everything,
+)
 
 
 async def _carry_on(bank: Bank, town: _Town) -> None:
