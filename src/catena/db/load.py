@@ -1,6 +1,8 @@
 """What the journal reads to decide: accounts, entries, what corrects them, references, keys.
 
 Invariant: with `lock`, accounts are locked in the order of their ids and stay so to the commit.
+`OFFSET 0` is a fence: behind it each row is looked up by its whole key, even by a plan that was
+made while the books were empty and reading all of them seemed as cheap.
 """
 
 from __future__ import annotations
@@ -37,13 +39,18 @@ __all__ = [
 _ACCOUNTS: Final = """
 SELECT b.account_id, a.type, a.currency, a.role, b.floor, b.ceiling, b.status, b.debits, b.credits,
        b.reserved, b.line_count, b.version
-  FROM balances b JOIN accounts a ON a.ledger_id = $1 AND a.account_id = b.account_id
+  FROM balances b
+ CROSS JOIN LATERAL (
+       SELECT type, currency, role FROM accounts
+        WHERE ledger_id = $1 AND account_id = b.account_id OFFSET 0) a
  WHERE b.ledger_id = $1 AND b.account_id = ANY($2::uuid[])"""
 _LOCKED_ACCOUNTS: Final = """
 SELECT b.account_id, a.type, a.currency, a.role, b.floor, b.ceiling, b.status, b.debits, b.credits,
        b.reserved, b.line_count, b.version
   FROM journal_lock($1, $2::uuid[]) b
-  JOIN accounts a ON a.ledger_id = $1 AND a.account_id = b.account_id"""
+ CROSS JOIN LATERAL (
+       SELECT type, currency, role FROM accounts
+        WHERE ledger_id = $1 AND account_id = b.account_id OFFSET 0) a"""
 
 
 async def load_accounts(
@@ -81,7 +88,10 @@ async def read_now(connection: Connection) -> dt.datetime:
 _PROFILES: Final = """
 SELECT a.account_id, a.type, a.currency, a.role, a.user_id, a.name, a.metadata::text AS metadata,
        b.status, b.floor, b.ceiling, a.revision, a.created_at
-  FROM accounts a JOIN balances b ON b.ledger_id = $1 AND b.account_id = a.account_id
+  FROM accounts a
+ CROSS JOIN LATERAL (
+       SELECT status, floor, ceiling FROM balances
+        WHERE ledger_id = $1 AND account_id = a.account_id OFFSET 0) b
  WHERE a.ledger_id = $1 AND a.account_id = ANY($2::uuid[])"""
 
 
@@ -115,14 +125,23 @@ SELECT e.position, e.entry_id, e.type, e.effective_at, e.recorded_at, e.descript
        e.metadata::text AS metadata, e.details::text AS details,
        c.entry_id AS corrects, r.entry_id AS reversed_by
   FROM entries e
-  LEFT JOIN entries c ON c.ledger_id = $1 AND c.position = e.corrects
-  LEFT JOIN corrections k ON k.ledger_id = $1 AND k.position = e.position
-  LEFT JOIN entries r ON r.ledger_id = $1 AND r.position = k.reversal
+  LEFT JOIN LATERAL (
+       SELECT entry_id FROM entries
+        WHERE ledger_id = $1 AND position = e.corrects OFFSET 0) c ON true
+  LEFT JOIN LATERAL (
+       SELECT reversal FROM corrections
+        WHERE ledger_id = $1 AND position = e.position OFFSET 0) k ON true
+  LEFT JOIN LATERAL (
+       SELECT entry_id FROM entries
+        WHERE ledger_id = $1 AND position = k.reversal OFFSET 0) r ON true
  WHERE e.ledger_id = $1 AND e.position = ANY($2::bigint[])"""
 _LINES: Final = """
-SELECT position, account_id, is_debit, amount, currency
-  FROM lines WHERE ledger_id = $1 AND position = ANY($2::bigint[])
- ORDER BY position, ordinal"""
+SELECT l.position, l.account_id, l.is_debit, l.amount, l.currency
+  FROM (SELECT DISTINCT position FROM unnest($2::bigint[]) AS position) wanted
+ CROSS JOIN LATERAL (
+       SELECT position, account_id, is_debit, amount, currency, ordinal FROM lines
+        WHERE ledger_id = $1 AND position = wanted.position OFFSET 0) l
+ ORDER BY l.position, l.ordinal"""
 
 
 async def load_entries(
@@ -159,13 +178,19 @@ WITH RECURSIVE chain (position, depth) AS (
     SELECT p, 0 FROM unnest($2::bigint[]) AS p
     UNION
     SELECT e.corrects, chain.depth + 1
-      FROM chain JOIN entries e ON e.ledger_id = $1 AND e.position = chain.position
+      FROM chain
+     CROSS JOIN LATERAL (
+           SELECT corrects FROM entries
+            WHERE ledger_id = $1 AND position = chain.position OFFSET 0) e
      WHERE e.corrects IS NOT NULL AND chain.depth < $3
 )
 SELECT DISTINCT position FROM chain"""
 _CORRECTIONS: Final = """
 SELECT k.position, r.entry_id AS reversal, k.shares::text AS shares, k.version
-  FROM corrections k LEFT JOIN entries r ON r.ledger_id = $1 AND r.position = k.reversal
+  FROM corrections k
+  LEFT JOIN LATERAL (
+       SELECT entry_id FROM entries
+        WHERE ledger_id = $1 AND position = k.reversal OFFSET 0) r ON true
  WHERE k.ledger_id = $1 AND k.position = ANY($2::bigint[])"""
 
 
@@ -205,6 +230,20 @@ class ReferenceRow(NamedTuple):
     reversal: str | None = None
 
 
+_REFERENCES: Final = """
+SELECT u.type, u.reference, e.position, e.content, r.entry_id AS reversal
+  FROM unnest($2::text[], $3::text[]) AS u (type, reference)
+ CROSS JOIN LATERAL (
+       SELECT position, content FROM entries
+        WHERE ledger_id = $1 AND type = u.type AND reference = u.reference OFFSET 0) e
+  LEFT JOIN LATERAL (
+       SELECT reversal FROM corrections
+        WHERE ledger_id = $1 AND position = e.position OFFSET 0) k ON true
+  LEFT JOIN LATERAL (
+       SELECT entry_id FROM entries
+        WHERE ledger_id = $1 AND position = k.reversal OFFSET 0) r ON true"""
+
+
 async def load_references(
     connection: Connection, ledger: int, wanted: Iterable[tuple[EntryType, str]]
 ) -> dict[tuple[str, str], ReferenceRow]:
@@ -213,13 +252,7 @@ async def load_references(
     if not pairs:
         return {}
     rows = await connection.fetch(
-        """
-        SELECT e.type, e.reference, e.position, e.content, r.entry_id AS reversal
-          FROM unnest($2::text[], $3::text[]) AS u (type, reference)
-          JOIN entries e ON e.ledger_id = $1 AND e.type = u.type AND e.reference = u.reference
-          LEFT JOIN corrections k ON k.ledger_id = $1 AND k.position = e.position
-          LEFT JOIN entries r ON r.ledger_id = $1 AND r.position = k.reversal
-         WHERE e.reference IS NOT NULL""",
+        _REFERENCES,
         ledger,
         [type for type, _ in pairs],
         [reference for _, reference in pairs],

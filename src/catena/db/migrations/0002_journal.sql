@@ -26,7 +26,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = catena, pg_temp
 -- The plans are pinned: one made while a table was small would scan it for ever.
 SET plan_cache_mode = force_generic_plan
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_seqscan = off SET enable_bitmapscan = off
 AS $$
 DECLARE
     touched bigint;
@@ -42,14 +42,20 @@ BEGIN
           FROM (SELECT r.account_id, min(r.floor) AS floor
                   FROM jsonb_to_recordset(p_rest -> 'changed') AS r (account_id uuid, floor bigint)
                  GROUP BY r.account_id) c
-         WHERE b.ledger_id = p_ledger AND b.account_id = c.account_id AND c.floor < b.floor;
+         WHERE b.ledger_id = p_ledger AND b.account_id = ANY (b_account)
+           AND b.account_id = c.account_id AND c.floor < b.floor;
     END IF;
 
+    -- The arrays are sorted by account, so width_bucket() finds an account's place in them. Without a
+    -- join there is one plan, which locks in this order; a join was planned, while the books were
+    -- empty, to read the whole ledger for each account.
     UPDATE balances b
-       SET version = b.version + 1, debits = u.debits, credits = u.credits, line_count = u.lines
-      FROM unnest(b_account, b_version, b_debits, b_credits, b_lines)
-           AS u (account_id, version, debits, credits, lines)
-     WHERE b.ledger_id = p_ledger AND b.account_id = u.account_id AND b.version = u.version;
+       SET version = b.version + 1,
+           debits = b_debits[width_bucket(b.account_id, b_account)],
+           credits = b_credits[width_bucket(b.account_id, b_account)],
+           line_count = b_lines[width_bucket(b.account_id, b_account)]
+     WHERE b.ledger_id = p_ledger AND b.account_id = ANY (b_account)
+       AND b.version = b_version[width_bucket(b.account_id, b_account)];
     GET DIAGNOSTICS touched = ROW_COUNT;
     IF touched <> cardinality(b_account) THEN
         RAISE EXCEPTION 'a balance has changed since it was read' USING ERRCODE = 'CT001';
@@ -139,7 +145,7 @@ CREATE FUNCTION journal_write_rest(
 ) RETURNS void
 LANGUAGE plpgsql SET search_path = catena, pg_temp AS $$
 DECLARE
-    touched bigint;
+    changed record;
     undone record;
 BEGIN
     INSERT INTO accounts (ledger_id, account_id, type, currency, role, user_id, name, metadata,
@@ -150,27 +156,22 @@ BEGIN
            AS o (account_id uuid, type text, currency text, role text, user_id text, name text,
                  metadata jsonb, "offset" integer);
 
-    -- An account that was changed several times in this commit becomes what it was changed to last.
-    UPDATE accounts a
-       SET name = c.name, metadata = c.metadata, revision = c.revision, updated_at = at
-      FROM (SELECT DISTINCT ON (r.account_id) r.*, count(*) OVER (PARTITION BY r.account_id) AS changes
-              FROM jsonb_to_recordset(p_rest -> 'changed')
-                   AS r (account_id uuid, name text, metadata jsonb, revision integer)
-             ORDER BY r.account_id, r.revision DESC) c
-     WHERE a.ledger_id = p_ledger AND a.account_id = c.account_id
-       AND a.revision = c.revision - c.changes;
-    GET DIAGNOSTICS touched = ROW_COUNT;
-    IF touched <> (SELECT count(DISTINCT r.account_id)
-                     FROM jsonb_to_recordset(p_rest -> 'changed') AS r (account_id uuid)) THEN
-        RAISE EXCEPTION 'an account has changed since it was read' USING ERRCODE = 'CT001';
-    END IF;
-    UPDATE balances b
-       SET status = c.status, floor = c.floor, ceiling = c.ceiling
-      FROM (SELECT DISTINCT ON (r.account_id) r.*
-              FROM jsonb_to_recordset(p_rest -> 'changed')
-                   AS r (account_id uuid, status text, floor bigint, ceiling bigint, revision integer)
-             ORDER BY r.account_id, r.revision DESC) c
-     WHERE b.ledger_id = p_ledger AND b.account_id = c.account_id;
+    FOR changed IN SELECT * FROM jsonb_to_recordset(p_rest -> 'changed')
+             AS c (account_id uuid, revision integer, name text, metadata jsonb, status text,
+                   floor bigint, ceiling bigint)
+    LOOP
+        UPDATE accounts a
+           SET name = changed.name, metadata = changed.metadata, revision = changed.revision,
+               updated_at = at
+         WHERE a.ledger_id = p_ledger AND a.account_id = changed.account_id
+           AND a.revision = changed.revision - 1;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'an account has changed since it was read' USING ERRCODE = 'CT001';
+        END IF;
+        UPDATE balances b
+           SET status = changed.status, floor = changed.floor, ceiling = changed.ceiling
+         WHERE b.ledger_id = p_ledger AND b.account_id = changed.account_id;
+    END LOOP;
 
     INSERT INTO account_revisions (ledger_id, account_id, revision, position, recorded_at, name,
                                    metadata, status, floor, ceiling)
