@@ -11,7 +11,8 @@
 -- finds it without looking at every older one. The index below holds these classes: new ones, new index.
 CREATE FUNCTION lag_limits() RETURNS interval[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN ARRAY[interval '1 second', interval '10 seconds', interval '1 minute', interval '10 minutes',
+RETURN ARRAY[interval '1 millisecond', interval '10 milliseconds', interval '100 milliseconds',
+             interval '1 second', interval '10 seconds', interval '1 minute', interval '10 minutes',
              interval '1 hour', interval '6 hours', interval '24 hours', interval '168 hours',
              interval '720 hours', interval '8760 hours'];
 
@@ -65,6 +66,7 @@ LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
 SET search_path = catena, pg_temp
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET random_page_cost = 0.1
 AS $$
 DECLARE
     base bigint := lines_before(p_ledger, p_account, p_known, p_moment, p_number);
@@ -82,7 +84,7 @@ BEGIN
               AND lag_class(b.recorded_at - b.effective_at) = (class.ordinal - 1)::integer
               AND b.effective_at > p_moment - class.lag
               AND (b.effective_at, b.number) < (p_moment, p_number)
-           OFFSET 0  -- a fence: each class is looked up by itself, and by its index
+            ORDER BY b.effective_at OFFSET 0  -- a fence: each class by itself, by this order's index
            ) late
      WHERE late.number > base AND late.number <= p_known;
 END

@@ -51,7 +51,9 @@ _ONE: Final = """
 SELECT a.account_id, a.type, a.currency, a.role, a.user_id, a.name, a.metadata::text AS metadata,
        b.status, b.floor, b.ceiling, a.revision, a.created_at, a.updated_at
   FROM accounts a
-  JOIN balances b ON b.ledger_id = $1 AND b.account_id = a.account_id
+ CROSS JOIN LATERAL (
+       SELECT status, floor, ceiling FROM balances
+        WHERE ledger_id = $1 AND account_id = a.account_id OFFSET 0) b
  WHERE a.ledger_id = $1 AND a.account_id = $2"""
 
 
@@ -64,7 +66,9 @@ async def read_account(connection: Connection, ledger: int, id: str) -> AccountR
 # Which accounts a list goes through, as a condition on the index that it walks.
 _ALL: Final = "$4::text IS NULL"
 _OF_USER: Final = "user_id = $4"
-_OF_ROLE: Final = "role = $4"
+_OF_ROLE: Final = (
+    "account_id = ANY (ARRAY(SELECT account_id FROM accounts WHERE ledger_id = $1 AND role = $4))"
+)
 
 # Looks at $3 accounts after $2, and gives the first $5 of those that match.
 _LIST: Final = """
@@ -73,7 +77,9 @@ SELECT a.account_id, a.type, a.currency, a.role, a.user_id, a.name, a.metadata::
   FROM (SELECT * FROM accounts
          WHERE ledger_id = $1 AND account_id > $2 AND $4::text IS NULL
          ORDER BY account_id LIMIT $3) a
-  JOIN balances b ON b.ledger_id = $1 AND b.account_id = a.account_id
+ CROSS JOIN LATERAL (
+       SELECT status, floor, ceiling FROM balances
+        WHERE ledger_id = $1 AND account_id = a.account_id OFFSET 0) b
  WHERE ($6::text IS NULL OR a.role = $6) AND ($7::text IS NULL OR a.currency = $7)
    AND ($8::text IS NULL OR a.type = $8) AND ($9::text IS NULL OR b.status = $9)
    AND ($10::jsonb IS NULL OR a.metadata @> $10)
@@ -91,7 +97,9 @@ WITH found AS MATERIALIZED (SELECT * FROM accounts WHERE metadata @> $8)
 SELECT a.account_id, a.type, a.currency, a.role, a.user_id, a.name, a.metadata::text AS metadata,
        b.status, b.floor, b.ceiling, a.revision, a.created_at, a.updated_at
   FROM found a
-  JOIN balances b ON b.ledger_id = $1 AND b.account_id = a.account_id
+ CROSS JOIN LATERAL (
+       SELECT status, floor, ceiling FROM balances
+        WHERE ledger_id = $1 AND account_id = a.account_id OFFSET 0) b
  WHERE a.ledger_id = $1 AND a.account_id > $2
    AND ($4::text IS NULL OR a.role = $4) AND ($5::text IS NULL OR a.currency = $5)
    AND ($6::text IS NULL OR a.type = $6) AND ($7::text IS NULL OR b.status = $7)

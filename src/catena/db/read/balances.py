@@ -21,11 +21,15 @@ __all__ = ["Balance", "PastBalance", "read_balance_at", "read_balances"]
 _SIDES: Final = {1: Side.DEBIT, -1: Side.CREDIT}
 _STATUSES: Final = {str(status): status for status in AccountStatus}
 
-# The last row is the ledger's: repeating it on every other one would double what they cost.
+# The columns of a Balance, in its order. The last row is the ledger's alone: repeated on every
+# other one it would double what they cost.
 _NOW: Final = """
 SELECT b.account_id, a.currency, b.sign, b.debits, b.credits, b.reserved, b.floor, b.ceiling,
        b.status, b.line_count, b.version, NULL AS position, NULL AS recorded_at
-  FROM balances b JOIN accounts a ON a.ledger_id = $1 AND a.account_id = b.account_id
+  FROM balances b
+ CROSS JOIN LATERAL (
+       SELECT currency FROM accounts
+        WHERE ledger_id = $1 AND account_id = b.account_id OFFSET 0) a
  WHERE b.ledger_id = $1 AND b.account_id = ANY ($2::uuid[])
  UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, position, recorded_at
@@ -37,24 +41,27 @@ async def read_balances(
 ) -> dict[str, Balance]:
     """The balances now of the accounts that exist among `ids`, all as of one position."""
     rows = await connection.fetch(_NOW, ledger, [id[5:] for id in ids])
-    position, recorded_at = next((row[11], row[12]) for row in reversed(rows) if row[0] is None)
+    as_of = next((row for row in reversed(rows) if row[0] is None), None)
+    if as_of is None:
+        return {}
+    position, recorded_at = as_of[11], as_of[12]
     balances = {}
-    for uuid, currency, sign, debits, credits, reserved, floor, ceiling, status, lines, version in (
-        row[:11] for row in rows if row[0] is not None
-    ):
-        id = ACCOUNT + uuid.hex
+    for row in rows:
+        if row is as_of:
+            continue
+        id = ACCOUNT + row[0].hex
         balances[id] = Balance(
             id,
-            currency,
-            _SIDES[sign],
-            debits,
-            credits,
-            reserved,
-            floor,
-            ceiling,
-            _STATUSES[status],
-            lines,
-            version,
+            row[1],
+            _SIDES[row[2]],
+            row[3],
+            row[4],
+            row[5],
+            row[6],
+            row[7],
+            _STATUSES[row[8]],
+            row[9],
+            row[10],
             position,
             recorded_at,
         )
@@ -71,14 +78,16 @@ SELECT a.currency, b.sign, known.lines, coalesce(l.position, 0) AS position,
   JOIN balances b ON b.ledger_id = $1 AND b.account_id = a.account_id
  CROSS JOIN LATERAL (
        SELECT coalesce(lines_before($1, $2, b.line_count, $3, 9223372036854775807), b.line_count)
-       ) AS known (lines)
+       OFFSET 0) AS known (lines)
  CROSS JOIN LATERAL (
        SELECT k.floor, k.ceiling, k.status FROM account_revisions k
         WHERE k.ledger_id = $1 AND k.account_id = $2
           AND k.recorded_at <= coalesce($3::timestamptz, 'infinity')
         ORDER BY k.recorded_at DESC, k.revision DESC LIMIT 1
        ) r
-  LEFT JOIN lines l ON l.ledger_id = $1 AND l.account_id = $2 AND l.number = known.lines
+  LEFT JOIN LATERAL (
+       SELECT position, debits, credits FROM lines
+        WHERE ledger_id = $1 AND account_id = $2 AND number = known.lines OFFSET 0) l ON true
  CROSS JOIN LATERAL totals_before($1, $2, known.lines, $4, 9223372036854775807) t
  WHERE a.ledger_id = $1 AND a.account_id = $2"""
 

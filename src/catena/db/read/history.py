@@ -29,9 +29,13 @@ SELECT a.currency, b.sign, span.before, span.last,
  CROSS JOIN LATERAL (
        SELECT coalesce($3, lines_before($1, $2, b.line_count, $5, 0), 0) AS before,
               coalesce($4, lines_before($1, $2, b.line_count, $6, 0), b.line_count) AS last
-       ) span
-  LEFT JOIN lines o ON o.ledger_id = $1 AND o.account_id = $2 AND o.number = span.before
-  LEFT JOIN lines c ON c.ledger_id = $1 AND c.account_id = $2 AND c.number = span.last
+       OFFSET 0) span
+  LEFT JOIN LATERAL (
+       SELECT debits, credits FROM lines
+        WHERE ledger_id = $1 AND account_id = $2 AND number = span.before OFFSET 0) o ON true
+  LEFT JOIN LATERAL (
+       SELECT debits, credits FROM lines
+        WHERE ledger_id = $1 AND account_id = $2 AND number = span.last OFFSET 0) c ON true
  WHERE a.ledger_id = $1 AND a.account_id = $2"""
 
 _LINES: Final = """
@@ -40,11 +44,17 @@ SELECT number, position, is_debit, amount, debits, credits
  WHERE ledger_id = $1 AND account_id = $2 AND number BETWEEN $3 AND $4
  ORDER BY number ASC LIMIT $5"""
 
+# Behind the inner limit lines are taken in order, and no more of them than it needs.
 _MATCHING: Final = """
 SELECT l.number, l.position, l.is_debit, l.amount, l.debits, l.credits
-  FROM lines l JOIN entries e ON e.ledger_id = $1 AND e.position = l.position
- WHERE l.ledger_id = $1 AND l.account_id = $2 AND l.number BETWEEN $3 AND $4
-   AND e.type = ANY ($6::text[]) AND ($7::jsonb IS NULL OR coalesce(e.metadata, '{}') @> $7)
+  FROM (SELECT number, position, is_debit, amount, debits, credits
+          FROM lines
+         WHERE ledger_id = $1 AND account_id = $2 AND number BETWEEN $3 AND $4
+         ORDER BY number ASC LIMIT $4 - $3 + 1) l
+ CROSS JOIN LATERAL (
+       SELECT type, metadata FROM entries
+        WHERE ledger_id = $1 AND position = l.position OFFSET 0) e
+ WHERE e.type = ANY ($6::text[]) AND ($7::jsonb IS NULL OR coalesce(e.metadata, '{}') @> $7)
  ORDER BY l.number ASC LIMIT $5"""
 
 

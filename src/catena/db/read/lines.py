@@ -21,9 +21,13 @@ __all__ = ["find_lines_by_reference", "find_matching", "join_entries"]
 _BY_REFERENCE: Final = """
 SELECT l.number, l.position, l.effective_at, l.recorded_at, l.is_debit, l.amount, l.debits,
        l.credits
-  FROM entries e JOIN lines l ON l.ledger_id = $1 AND l.position = e.position
- WHERE e.ledger_id = $1 AND e.type = ANY ($3::text[]) AND e.reference = $4
-   AND ($5::jsonb IS NULL OR coalesce(e.metadata, '{}') @> $5)
+  FROM unnest($3::text[]) AS wanted (type)
+ CROSS JOIN LATERAL (
+       SELECT position, metadata FROM entries
+        WHERE ledger_id = $1 AND type = wanted.type AND reference = $4 OFFSET 0) e
+ CROSS JOIN LATERAL (
+       SELECT * FROM lines WHERE ledger_id = $1 AND position = e.position OFFSET 0) l
+ WHERE ($5::jsonb IS NULL OR coalesce(e.metadata, '{}') @> $5)
    AND l.account_id = $2 AND l.number <= $6"""
 
 _MATCHING: Final = """
@@ -36,7 +40,7 @@ async def find_lines_by_reference(
     connection: Connection, ledger: int, account: str, query: LineQuery, known: int
 ) -> list[asyncpg.Record]:
     """Those of the account's first `known` lines whose entry matches the query, in no order."""
-    types = list(query.types or EntryType)
+    types = list(set(query.types or EntryType))
     return await connection.fetch(
         _BY_REFERENCE, ledger, account[5:], types, query.reference, query.metadata, known
     )

@@ -44,7 +44,7 @@ SELECT a.currency, b.sign, known.lines AS known,
   JOIN balances b ON b.ledger_id = $1 AND b.account_id = a.account_id
  CROSS JOIN LATERAL (
        SELECT coalesce(lines_before($1, $2, b.line_count, $3, 9223372036854775807), b.line_count)
-       ) AS known (lines)
+       OFFSET 0) AS known (lines)
  CROSS JOIN LATERAL totals_before(
        $1, $2, known.lines, coalesce($4::timestamptz, '-infinity'), 0) o
  CROSS JOIN LATERAL totals_before(
@@ -71,7 +71,10 @@ SELECT late.number, late.position, late.effective_at, late.recorded_at, late.is_
  UNION ALL
 SELECT l.number, l.position, l.effective_at, l.recorded_at, l.is_debit, l.amount, l.number = n + $7
   FROM lines_before($1, $2, $3, coalesce($4::timestamptz, '-infinity'), $5) AS n
-  JOIN lines l ON l.ledger_id = $1 AND l.account_id = $2 AND l.number > n AND l.number <= n + $7
+ CROSS JOIN LATERAL (
+       SELECT * FROM lines
+        WHERE ledger_id = $1 AND account_id = $2 AND number > n AND number <= n + $7
+       OFFSET 0) l
  WHERE l.number <= $3 AND l.recorded_at < coalesce($6, 'infinity')
    AND (l.effective_at = l.recorded_at OR l.number = n + $7)"""
 
@@ -93,7 +96,10 @@ SELECT late.number, late.position, late.effective_at, late.recorded_at, late.is_
 SELECT l.number, l.position, l.effective_at, l.recorded_at, l.is_debit, l.amount,
        l.number = n - $7 + 1
   FROM lines_before($1, $2, $3, coalesce($4::timestamptz, 'infinity'), $5) AS n
-  JOIN lines l ON l.ledger_id = $1 AND l.account_id = $2 AND l.number > n - $7 AND l.number <= n
+ CROSS JOIN LATERAL (
+       SELECT * FROM lines
+        WHERE ledger_id = $1 AND account_id = $2 AND number > n - $7 AND number <= n
+       OFFSET 0) l
  WHERE l.recorded_at >= coalesce($6, '-infinity')
    AND (l.effective_at = l.recorded_at OR l.number = n - $7 + 1)"""
 
