@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import signal
 import stat
 from pathlib import Path
@@ -10,8 +12,11 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
+from catena.db.embedded.directory import DataDirectory
+from catena.db.embedded.postmaster import read_postmaster
 from tests.commands import Command, call, is_database_gone, running
 
+PATIENCE_SECONDS = 60.0
 LAST_LINE = "exchange   debit    100.00    400.00"
 
 
@@ -140,3 +145,29 @@ async def test_an_impatient_stop_is_still_in_order(data_dir: Path) -> None:
         ended = await up.end()
     assert (ended.code, ended.err) == (0, "")
     assert is_database_gone(data_dir)
+
+
+async def test_a_database_that_dies_is_started_again(data_dir: Path) -> None:
+    """PostgreSQL is killed under a running `up`: it comes back by itself, with all that it had."""
+    async with running("up", data_dir=data_dir) as up:
+        address, _, key = await greeting(up)
+        await up.read_until(LAST_LINE)
+        before = (await get(address, "/v1/entries", key)).json()
+        kill_database(data_dir)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while (await get(address, "/readyz", key)).status_code != 503:
+                pass
+            while (await get(address, "/readyz", key)).status_code != 200:
+                pass
+        assert (await get(address, "/v1/entries", key)).json() == before
+        ended = await up.end(signal.SIGINT)
+    assert (ended.code, "Traceback" in ended.err) == (0, False)
+    assert "database_restarted" in ended.err
+    assert is_database_gone(data_dir)
+
+
+def kill_database(data_dir: Path) -> None:
+    """SIGKILL the embedded PostgreSQL."""
+    postmaster = read_postmaster(DataDirectory(data_dir).cluster)
+    assert postmaster is not None
+    os.kill(postmaster.pid, signal.SIGKILL)

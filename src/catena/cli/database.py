@@ -7,12 +7,15 @@ Invariant: an embedded database is migrated by whoever starts it; one that was s
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from catena.auth.keys import hash_secret, is_key, new_secret
 from catena.auth.scopes import ALL_SCOPES
 from catena.db.embedded.directory import holding
+from catena.db.embedded.guard import guarding
 from catena.db.installation import create_key, create_ledger, find_key, list_ledgers
 from catena.db.migrate import migrate
 from catena.db.pool import open_pool
@@ -29,6 +32,7 @@ __all__ = [
     "FirstKey",
     "ensure_first_key",
     "find_key_file",
+    "guarding_database",
     "load_settings",
     "migrate_plainly",
     "open_checked_pool",
@@ -62,6 +66,16 @@ async def prepare(settings: Settings, urls: Urls) -> None:
     await check_server(urls.service, settings.database_connect_seconds)
     pool = await open_checked_pool(settings, urls)
     await pool.close()
+
+
+@asynccontextmanager
+async def guarding_database(settings: Settings) -> AsyncIterator[None]:
+    """Within, an embedded database is started again when it dies; one that was set is not ours."""
+    if settings.database_url:
+        yield
+        return
+    async with guarding(settings.data_dir):
+        yield
 
 
 async def open_checked_pool(settings: Settings, urls: Urls) -> Pool:

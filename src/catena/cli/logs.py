@@ -57,6 +57,8 @@ def configure_logs(level: str, *, people: bool) -> None:
             ],
         )
     )
+    # The journal tells in a line that the database is lost; the driver would fill a page.
+    logging.getLogger("asyncpg").setLevel(logging.ERROR)
     logging.basicConfig(level=_LEVELS[level], handlers=[handler], force=True)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(_LEVELS[level], logging.WARNING))

@@ -69,10 +69,10 @@ def serve_command(
 async def _serve_here(settings: Settings, urls: Urls, listener: socket.socket) -> None:
     from catena.api.server import serve
     from catena.app import open_app
-    from catena.cli.database import prepare
+    from catena.cli.database import guarding_database, prepare
 
     await prepare(settings, urls)
-    async with open_app(settings, urls.service) as app:
+    async with guarding_database(settings), open_app(settings, urls.service) as app:
         await serve(app, listener=listener, ready=lambda at: _log.info("serving", address=at))
     _log.info("stopped")
 
@@ -95,17 +95,18 @@ async def _work(settings: Settings, urls: Urls, listener: socket.socket) -> None
 
 async def _serve_there(settings: Settings, urls: Urls, listeners: Sequence[socket.socket]) -> None:
     """Start a worker for each listener, and another when one ends."""
-    from catena.cli.database import prepare
+    from catena.cli.database import guarding_database, prepare
 
     await prepare(settings, urls)
     workers = [_Worker(settings, listener) for listener in listeners]
-    try:
-        addresses = await asyncio.gather(*(worker.start() for worker in workers))
-        _log.info("serving", address=addresses[0], processes=len(workers))
-        await asyncio.gather(*(worker.replace() for worker in workers))
-    finally:
-        await asyncio.gather(*(worker.stop() for worker in workers))
-        _log.info("stopped")
+    async with guarding_database(settings):
+        try:
+            addresses = await asyncio.gather(*(worker.start() for worker in workers))
+            _log.info("serving", address=addresses[0], processes=len(workers))
+            await asyncio.gather(*(worker.replace() for worker in workers))
+        finally:
+            await asyncio.gather(*(worker.stop() for worker in workers))
+            _log.info("stopped")
 
 
 class _Worker:

@@ -51,11 +51,11 @@ async def _serve(
 ) -> None:
     from catena.api.server import serve
     from catena.app import open_app
-    from catena.cli.database import ensure_first_key, migrate_plainly
+    from catena.cli.database import ensure_first_key, guarding_database, migrate_plainly
 
     await migrate_plainly(settings, urls)
     stories: list[asyncio.Task[None]] = []
-    async with open_app(settings, urls.service) as app:
+    async with guarding_database(settings), open_app(settings, urls.service) as app:
         key = await ensure_first_key(settings, app.pool)
         # A database that somebody set is not for playing in, unless they say so.
         wanted = (key.fresh and not settings.database_url) if demo is None else demo
