@@ -100,13 +100,15 @@ class Attempt:
         self.sent = True
         self._base, self._at = await write(connection, number, self._work, self._touched)
 
-    def answer(self) -> int:
-        """After the commit, which nothing may follow that can fail: answer every piece.
-
-        The accounts are remembered as written. Gives the number of refused operations.
-        """
+    def settle(self) -> None:
+        """After the commit: accounts are as they were written, pieces as good as answered."""
+        for piece in self.pieces:
+            piece.settled = True
         for account in self._touched:
             account.version = (account.version or 1) + 1
+
+    def answer(self) -> int:
+        """After the commit: answer every piece. Gives the number of refused operations."""
         refused = 0
         numbering, base, at = self._work.numbering, self._base, self._at
         for piece, decisions in zip(self.pieces, self._decisions, strict=True):

@@ -69,6 +69,7 @@ class Lane:
         self._clock = clock
         self._queue: deque[Piece] = deque()
         self._accounts: dict[str, Account] = {}
+        self._committed: list[Attempt] = []
         self._wake = asyncio.Event()
         self._locking = 0
         self._reachable = True
@@ -95,15 +96,31 @@ class Lane:
         while self._queue or not self._closing:
             self._wake.clear()
             pieces = self._take()
-            if pieces:
-                started = monotonic()
-                try:
-                    await self._commit(pieces, started + self._settings.answer_seconds)
-                except Exception as error:  # noqa: BLE001  # the lane goes on for the others
-                    self._give_up(pieces, error)
-                self.counts.seconds += monotonic() - started
+            commit = asyncio.create_task(self._commit_all(pieces)) if pieces else None
+            await asyncio.sleep(0)  # it decides and sends; while the database works, we answer
+            self._answer_committed()
+            if commit is not None:
+                await commit
             elif not self._closing:
                 await self._wake.wait()
+        self._answer_committed()
+
+    def _answer_committed(self) -> None:
+        """Answer what the commit before this one did."""
+        committed, self._committed = self._committed, []
+        for attempt in committed:
+            try:
+                self.counts.refused += attempt.answer()
+            except Exception as error:  # noqa: BLE001  # the lane goes on for the others
+                self._give_up(attempt.pieces, error)
+
+    async def _commit_all(self, pieces: Sequence[Piece]) -> None:
+        started = monotonic()
+        try:
+            await self._commit(pieces, started + self._settings.answer_seconds)
+        except Exception as error:  # noqa: BLE001  # the lane goes on for the others
+            self._give_up([piece for piece in pieces if not piece.settled], error)
+        self.counts.seconds += monotonic() - started
 
     def _take(self) -> list[Piece]:
         """The next pieces in order. A key appears once; its next use waits for the next commit."""
@@ -129,7 +146,7 @@ class Lane:
         return list(taken.values())
 
     async def _commit(self, pieces: Sequence[Piece], deadline: float) -> None:
-        """Commit and answer these pieces, in as many attempts as it takes until the deadline."""
+        """Commit these pieces, in as many attempts as it takes; answer those that cannot be."""
         attempts = 0
         while pieces and attempts < self._settings.commit_attempts:
             attempt = Attempt(pieces, lock=self._locking > 0)
@@ -166,10 +183,11 @@ class Lane:
                 await attempt.run(connection, ledger, self._accounts, self._clock(), depth)
         self._reachable = True
         self._locking = max(0, self._locking - 1)
+        attempt.settle()
+        self._committed.append(attempt)
         self._evict()
         self.counts.commits += 1
         self.counts.operations += sum(len(piece.operations) for piece in attempt.pieces)
-        self.counts.refused += attempt.answer()
 
     async def _answer_taken(self, pieces: Sequence[Piece]) -> bool:
         """Answer the pieces whose keys are taken from what is stored; False if that was lost."""

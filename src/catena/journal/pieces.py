@@ -94,7 +94,8 @@ class Piece:
     """One request. `key` and `payload` are hex fingerprints of 16 bytes.
 
     `atomic`: all of the operations happen or none. `waiting_since` is monotonic seconds.
-    `in_doubt`: it was sent to a database that was lost before it answered.
+    `in_doubt`: it was sent to a database that was lost before it answered. `settled`: it is
+    committed, and its answer is about to be told.
     """
 
     __slots__ = (
@@ -105,6 +106,7 @@ class Piece:
         "key",
         "operations",
         "payload",
+        "settled",
         "waiting_since",
     )
 
@@ -124,6 +126,7 @@ class Piece:
         self.atomic = atomic
         self.waiting_since = 0.0
         self.in_doubt = False
+        self.settled = False
         self.answered = False
 
     def answer(self, answer: Answer | CatenaError) -> None:
