@@ -63,6 +63,8 @@ docs: $(VENV)/.dev
 		>docs/reference/limits.md
 	$(BIN)/python -c 'from catena.api.reference import render_errors as page; print(page(), end="")' \
 		>docs/reference/errors.md
+	$(BIN)/python -c 'from catena.api.reference import render_document as page; print(page(), end="")' \
+		>docs/reference/openapi.json
 
 # --- environments: the stamps say which requirements are installed -----------------------------
 

@@ -79,6 +79,7 @@ class Limits:
     batch_operations: int = _setting(10_000, "Operations of one batch request, at most.")
     entry_lines: int = _setting(200, "Lines of one entry, at most.")
     entry_fees: int = _setting(20, "Fees of one entry, at most.")
+    head_bytes: int = _setting(65_536, "Size of a request's line and headers, at most (roughly).")
     body_bytes: int = _setting(65_536, "Size of a request body, at most.")
     batch_body_bytes: int = _setting(8_388_608, "Size of a batch request's body, at most.")
     metadata_bytes: int = _setting(8_192, "Size of one metadata object as JSON, at most.")

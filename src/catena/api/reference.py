@@ -1,15 +1,16 @@
-"""Draws docs/reference/errors.md from the codes themselves."""
+"""Draws docs/reference/errors.md from the codes themselves, and openapi.json from the routes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from catena.api.documentation import list_codes
+from catena.api.documentation import list_codes, render_openapi
+from catena.api.http import ROUTES
 from catena.api.problems import status_of
 from catena.errors import SetupError
 from catena.ledger.refusals import RefusalCode
 
-__all__ = ["render_errors"]
+__all__ = ["render_document", "render_errors"]
 
 _OPENING = """\
 # Errors
@@ -65,6 +66,11 @@ def render_errors() -> str:
             "",
         ]
     )
+
+
+def render_document() -> str:
+    """docs/reference/openapi.json, as a service serves it at /openapi.json."""
+    return render_openapi(ROUTES)
 
 
 def _table(*columns: str) -> str:

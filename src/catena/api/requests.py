@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from catena.api.writes import (
@@ -87,10 +87,13 @@ async def read_body(request: Request, bytes_max: int) -> bytes:
     if int(request.headers.get("content-length", "0")) > bytes_max:
         raise PayloadTooLarge
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > bytes_max:
-            raise PayloadTooLarge
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > bytes_max:
+                raise PayloadTooLarge
+    except ClientDisconnect:
+        raise BadRequest("The body ended before it was whole.") from None
     return bytes(body)
 
 
