@@ -31,6 +31,8 @@ __all__ = [
     "Corruption",
     "Spoiled",
     "Story",
+    "copy_database",
+    "drop_database",
     "name_row",
     "spoil",
     "spoiled",
@@ -575,35 +577,32 @@ def spoil(book: Spoiled, corruption: Corruption) -> None:
 @pytest.fixture(scope="session")
 def written_story(
     postgres_server: EmbeddedPostgres, migrated_template: str
-) -> Iterator[tuple[str, Story]]:
-    """The name of a database that holds the story, for copying, and the story."""
-    name = f"story_{uuid4().hex}"
-    _copy_database(postgres_server, migrated_template, name)
-    story = asyncio.run(write_story(_describe(postgres_server, name)))
-    yield name, story
-    _drop_database(postgres_server, name)
+) -> Iterator[tuple[Database, Story]]:
+    """A database that holds the story, for copying, and the story."""
+    database = copy_database(postgres_server, migrated_template)
+    yield database, asyncio.run(write_story(database))
+    drop_database(postgres_server, database)
 
 
 @pytest.fixture
 def spoiled(
-    postgres_server: EmbeddedPostgres, written_story: tuple[str, Story]
+    postgres_server: EmbeddedPostgres, written_story: tuple[Database, Story]
 ) -> Iterator[Spoiled]:
     """A copy of the story for the test to spoil."""
     template, story = written_story
-    name = f"spoiled_{uuid4().hex}"
-    _copy_database(postgres_server, template, name)
-    yield Spoiled(story, _describe(postgres_server, name), postgres_server.dsn(ADMIN, name))
-    _drop_database(postgres_server, name)
+    database = copy_database(postgres_server, template.name)
+    yield Spoiled(story, database, postgres_server.dsn(ADMIN, database.name))
+    drop_database(postgres_server, database)
 
 
-def _describe(server: EmbeddedPostgres, name: str) -> Database:
+def copy_database(server: EmbeddedPostgres, template: str) -> Database:
+    """A new database, as the template is. Nobody may be connected to that."""
+    name = f"book_{uuid4().hex}"
+    copy = f"CREATE DATABASE {name} TEMPLATE {template} OWNER {OWNER} STRATEGY file_copy"
+    ask(server.admin_dsn, copy)
     return Database(name, server.dsn(OWNER, name), server.dsn(SERVICE, name))
 
 
-def _copy_database(server: EmbeddedPostgres, template: str, name: str) -> None:
-    copy = f"CREATE DATABASE {name} TEMPLATE {template} OWNER {OWNER} STRATEGY file_copy"
-    ask(server.admin_dsn, copy)
-
-
-def _drop_database(server: EmbeddedPostgres, name: str) -> None:
-    ask(server.admin_dsn, f"DROP DATABASE {name} WITH (FORCE)")
+def drop_database(server: EmbeddedPostgres, database: Database) -> None:
+    """Drop what `copy_database` made."""
+    ask(server.admin_dsn, f"DROP DATABASE {database.name} WITH (FORCE)")
