@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
+
 from catena.clock import system_clock
 from catena.db.installation import Ledger, create_ledger, list_ledgers
 from catena.db.pool import Pool, open_pool
@@ -37,7 +39,7 @@ from catena.ledger.terms import Profile, TermsChange
 from catena.settings import Settings
 from tests.postgres import Database
 
-__all__ = ["Scribe", "open_ledger", "write_at_random"]
+__all__ = ["Scribe", "connect_as_owner", "make_profile", "open_ledger", "write_at_random"]
 
 
 LAGS = [
@@ -160,6 +162,18 @@ def make_draft(type: EntryType, lines: Sequence[Line], **draft: Any) -> Draft:  
     """A draft; one with a reference gets a content of its own."""
     content = uuid4().hex if "reference" in draft else None
     return Draft(type, lines, content=content)._replace(**draft)
+
+
+@asynccontextmanager
+async def connect_as_owner(database: Database) -> AsyncIterator[asyncpg.Connection]:
+    """A connection in the role of the schema's owner."""
+    connection = await asyncpg.connect(
+        database.owner_dsn, server_settings={"search_path": "catena"}
+    )
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 @asynccontextmanager
