@@ -284,15 +284,14 @@ def api_database(postgres_server: EmbeddedPostgres, migrated_template: str) -> I
 
 @pytest.fixture(scope="session")
 def api_process(api_database: Database) -> Iterator[RunningApi]:
-    """This worker's API process."""
-    dsn = api_database.service_dsn
-    with run_api(dsn, credential_cache_seconds=CREDENTIAL_CACHE_SECONDS) as api:
+    """This worker's API process. What it has checked once it remembers, however slow a test is."""
+    with run_api(api_database.service_dsn, credential_cache_seconds=3600) as api:
         yield api
 
 
 @pytest.fixture(scope="session")
 def other_process(api_database: Database) -> Iterator[RunningApi]:
-    """Another API process over the same database."""
+    """Another API process over the same database, which soon looks a key up again."""
     dsn = api_database.service_dsn
     with run_api(dsn, credential_cache_seconds=CREDENTIAL_CACHE_SECONDS) as api:
         yield api

@@ -9,7 +9,14 @@ import pytest
 
 from catena.auth.scopes import ALL_SCOPES, Scope
 from tests.contract import Contract, read_problem
-from tests.server import CREDENTIAL_CACHE_SECONDS, Client, Service, make_key, revoke
+from tests.server import (
+    CREDENTIAL_CACHE_SECONDS,
+    Client,
+    RunningApi,
+    Service,
+    make_key,
+    revoke,
+)
 
 ACCOUNT, ENTRY = "acct_" + "0" * 32, "ent_" + "0" * 32
 MOVE = {
@@ -162,7 +169,9 @@ def test_a_key_works_however_its_scheme_is_written(service: Service) -> None:
     assert (answer.status_code, read_problem(answer)["code"]) == (400, "bad_request")
 
 
-def test_a_revoked_key_is_refused_within_the_named_seconds(service: Service) -> None:
+def test_a_revoked_key_is_refused_within_the_named_seconds(
+    service: Service, other_process: RunningApi
+) -> None:
     """On both roads: transfers and balances answered in the protocol, and the ordinary ones."""
     al, bo = service.open_account(funded=10_000), service.open_account()
     move = {"source_account_id": al, "destination_account_id": bo, "amount": 1, "currency": "USD"}
@@ -172,7 +181,7 @@ def test_a_revoked_key_is_refused_within_the_named_seconds(service: Service) -> 
         ("POST", "/v1/transfers", move),
     ):
         key = make_key(service.database.service_dsn)
-        client = service.speak(key.secret)
+        client = service.speak(key.secret, api=other_process)
         assert ask(client, method, path, body).status_code in {200, 201}
         revoke(service.database.service_dsn, key)
         revoked_at = monotonic()

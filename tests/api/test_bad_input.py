@@ -1,0 +1,370 @@
+"""Requests that cannot be: each a problem document with a code, and nothing written.
+
+Transfers are sent on both roads: the protocol's own and, with some header twice, the ordinary one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.contract import read_problem
+from tests.server import Service
+
+MARK = "s3cret-from-the-caller"
+"""Stands in every body, and never in an answer."""
+ORDINARY = [("X-Twice", "1"), ("X-Twice", "2")]
+"""Headers that send a request the ordinary way, and mean nothing else."""
+
+Change = Callable[[str], bytes]
+
+
+def put(member: str, value: str) -> Change:
+    """The transfer with this JSON text as the value of a member, beside or instead of its own."""
+
+    def change(text: str) -> bytes:
+        fields = [f"{json.dumps(k)}: {json.dumps(v)}" for k, v in json.loads(text).items()]
+        kept = [field for field in fields if not field.startswith(f'"{member}"')]
+        return ("{" + ", ".join([*kept, f'"{member}": {value}']) + "}").encode()
+
+    return change
+
+
+def add(more: str) -> Change:
+    """The transfer with this text before its last brace."""
+    return lambda text: f"{text[:-1]}, {more}}}".encode()
+
+
+def send(raw: bytes) -> Change:
+    """These bytes in the transfer's place."""
+    return lambda _: raw
+
+
+INVALID = (422, "invalid_request")
+MALFORMED = (400, "malformed_json")
+UNKNOWN = (422, "unknown_currency")
+OUT_OF_RANGE = (422, "effective_date_out_of_range")
+
+BAD_BODIES: dict[str, tuple[Change, tuple[int, str], str | None]] = {
+    # what is no amount
+    "a float": (put("amount", "5.5"), INVALID, "/amount"),
+    "a whole float": (put("amount", "5.0"), INVALID, "/amount"),
+    "an exponent": (put("amount", "5e2"), INVALID, "/amount"),
+    "a string": (put("amount", '"5"'), INVALID, "/amount"),
+    "a negative": (put("amount", "-5"), INVALID, "/amount"),
+    "zero": (put("amount", "0"), INVALID, "/amount"),
+    "minus zero": (put("amount", "-0"), INVALID, "/amount"),
+    "2 ** 63": (put("amount", str(2**63)), INVALID, "/amount"),
+    "2 ** 64 + 5": (put("amount", str(2**64 + 5)), INVALID, "/amount"),
+    "4,000 digits": (put("amount", "9" * 4000), INVALID, "/amount"),
+    "5,000 digits": (put("amount", "9" * 5000), MALFORMED, None),
+    "5,000 digits elsewhere": (put("x", "9" * 5000), MALFORMED, None),
+    "5,000 decimals": (put("amount", "1." + "9" * 5000), INVALID, "/amount"),
+    "a boolean": (put("amount", "true"), INVALID, "/amount"),
+    "null": (put("amount", "null"), INVALID, "/amount"),
+    "a list": (put("amount", "[5]"), INVALID, "/amount"),
+    "not a number": (put("amount", "NaN"), INVALID, "/amount"),
+    "infinity": (put("amount", "Infinity"), INVALID, "/amount"),
+    "a leading zero": (put("amount", "05"), MALFORMED, None),
+    "a plus sign": (put("amount", "+5"), MALFORMED, None),
+    "hexadecimal": (put("amount", "0x5"), MALFORMED, None),
+    # currencies and accounts
+    "an unknown currency": (put("currency", '"ZZZ"'), UNKNOWN, None),
+    "a metal": (put("currency", '"XAU"'), UNKNOWN, None),
+    "an unregistered asset": (put("currency", '"BTC"'), UNKNOWN, None),
+    "lower case": (put("currency", '"usd"'), INVALID, "/currency"),
+    "a currency with a newline": (put("currency", '"USD\\n"'), INVALID, "/currency"),
+    "a wrong currency": (put("currency", '"EUR"'), (422, "currency_mismatch"), None),
+    "no account": (put("source_account_id", f'"{MARK}"'), INVALID, "/source_account_id"),
+    "an upper-case id": (
+        put("source_account_id", f'"acct_{"A" * 32}"'),
+        INVALID,
+        "/source_account_id",
+    ),
+    "an id with a newline": (
+        put("source_account_id", f'"acct_{"0" * 32}\\n"'),
+        INVALID,
+        "/source_account_id",
+    ),
+    "an unknown account": (
+        put("source_account_id", f'"acct_{"0" * 32}"'),
+        (404, "unknown_account"),
+        None,
+    ),
+    # dates
+    "a date without time": (put("effective_at", '"2026-01-01"'), INVALID, "/effective_at"),
+    "a date without offset": (
+        put("effective_at", '"2026-01-01T00:00:00"'),
+        INVALID,
+        "/effective_at",
+    ),
+    "seconds since 1970": (put("effective_at", "1767225600"), INVALID, "/effective_at"),
+    "seconds in a string": (put("effective_at", '"1767225600"'), INVALID, "/effective_at"),
+    "a 30th of February": (
+        put("effective_at", '"2026-02-30T00:00:00Z"'),
+        INVALID,
+        "/effective_at",
+    ),
+    "before the calendar": (
+        put("effective_at", '"0001-01-01T00:00:00+14:00"'),
+        INVALID,
+        "/effective_at",
+    ),
+    "behind the calendar": (
+        put("effective_at", '"9999-12-31T23:59:59-14:00"'),
+        INVALID,
+        "/effective_at",
+    ),
+    "the year 1": (put("effective_at", '"0001-01-01T00:00:00Z"'), OUT_OF_RANGE, None),
+    "the year 9999": (put("effective_at", '"9999-12-31T23:59:59Z"'), OUT_OF_RANGE, None),
+    "a skewed clock": (put("effective_at", '"2999-01-01T00:00:00Z"'), OUT_OF_RANGE, None),
+    # texts and metadata
+    "a NUL": (put("description", '"a\\u0000b"'), INVALID, "/description"),
+    "an empty text": (put("description", '""'), INVALID, "/description"),
+    "501 characters": (put("description", f'"{"é" * 501}"'), INVALID, "/description"),
+    "a long reference": (put("reference", f'"{"x" * 201}"'), INVALID, "/reference"),
+    "a float in metadata": (put("metadata", '{"a": 1.5}'), INVALID, "/metadata/a"),
+    "null in metadata": (put("metadata", '{"a": null}'), INVALID, "/metadata/a"),
+    "metadata in metadata": (put("metadata", '{"a": {"b": 1}}'), INVALID, "/metadata/a"),
+    "a list of metadata": (put("metadata", "[]"), INVALID, "/metadata"),
+    "2 ** 63 in metadata": (put("metadata", f'{{"a": {2**63}}}'), INVALID, "/metadata/a"),
+    "NUL in a key": (put("metadata", '{"a\\u0000": 1}'), INVALID, "/metadata/a\0"),
+    # the shape
+    "an unknown field": (put("amount_usd", f'"{MARK}"'), INVALID, "/amount_usd"),
+    "a field of a batch": (put("operation", '"transfer"'), INVALID, "/operation"),
+    "no field at all": (send(b"{}"), INVALID, "/amount"),
+    "an array": (send(b"[]"), INVALID, ""),
+    "null itself": (send(b"null"), INVALID, ""),
+    "text itself": (send(f'"{MARK}"'.encode()), INVALID, ""),
+    # what is no JSON, or no JSON of ours
+    "nothing": (send(b""), MALFORMED, None),
+    "no JSON": (send(MARK.encode()), MALFORMED, None),
+    "half": (lambda text: text.encode()[:-9], MALFORMED, None),
+    "more behind it": (lambda text: text.encode() + b"{}", MALFORMED, None),
+    "a comment": (lambda text: b"/**/" + text.encode(), MALFORMED, None),
+    "single quotes": (lambda text: text.replace('"', "'").encode(), MALFORMED, None),
+    "a trailing comma": (lambda text: text[:-1].encode() + b",}", MALFORMED, None),
+    "a name twice": (add('"amount": 6'), MALFORMED, None),
+    "a name twice, escaped": (add('"\\u0061mount": 6'), MALFORMED, None),
+    "the same name and value twice": (add('"amount": 5'), MALFORMED, None),
+    "a wrong name twice": (add('"x": 1, "x": 2'), MALFORMED, None),
+    "metadata twice": (add('"metadata": {"a": 1, "a": 2}'), MALFORMED, None),
+    "a name twice beside colons": (add('"amount": 6, "reference": "::"'), MALFORMED, None),
+    "a raw NUL": (lambda text: text.encode().replace(b"Rent", b"\0"), MALFORMED, None),
+    "a NUL behind it": (lambda text: text.encode() + b"\0", MALFORMED, None),
+    "a raw newline": (lambda text: text.encode().replace(b"Rent", b"\n"), MALFORMED, None),
+    "invalid UTF-8": (lambda text: text.encode().replace(b"Rent", b"\xff\xfe"), MALFORMED, None),
+    "an overlong slash": (
+        lambda text: text.encode().replace(b"Rent", b"\xc0\xaf"),
+        MALFORMED,
+        None,
+    ),
+    "a surrogate in UTF-8": (
+        lambda text: text.encode().replace(b"Rent", b"\xed\xa0\x80"),
+        MALFORMED,
+        None,
+    ),
+    "a lone surrogate": (put("description", '"\\ud800"'), MALFORMED, None),
+    "surrogates turned": (put("description", '"\\udc00\\ud800"'), MALFORMED, None),
+    "a lone surrogate as a name": (add('"\\udfff": 1'), MALFORMED, None),
+    "UTF-16": (lambda text: text.encode("utf-16"), MALFORMED, None),
+    "a byte order mark": (lambda text: b"\xef\xbb\xbf" + text.encode(), MALFORMED, None),
+    "deep lists": (send(b"[" * 60_000), MALFORMED, None),
+    "deep objects": (send(b'{"a":' * 10_000), MALFORMED, None),
+    "deep and closed": (put("metadata", "[" * 5000 + "]" * 5000), MALFORMED, None),
+    "deep metadata": (put("metadata", '{"a":' * 90 + "1" + "}" * 90), INVALID, "/metadata/a"),
+}
+
+
+def two_wallets(service: Service) -> str:
+    """The text of a transfer that would succeed."""
+    al, bo = service.open_account(funded=100), service.open_account()
+    return json.dumps(
+        {
+            "source_account_id": al,
+            "destination_account_id": bo,
+            "amount": 5,
+            "currency": "USD",
+            "description": f"Rent, {MARK}",
+        }
+    )
+
+
+def strip(answer: httpx2.Response) -> tuple[object, ...]:
+    """What two answers to the same request have in common."""
+    headers = {k: v for k, v in answer.headers.items() if k not in {"date", "request-id"}}
+    body = {**answer.json(), "request_id": None}
+    return answer.status_code, headers, body
+
+
+def took_hot_road(answer: httpx2.Response) -> bool:
+    """Whether the protocol itself answered: it sends these two headers in another order."""
+    names = [name.lower() for name, _ in answer.headers.raw]
+    return names.index(b"content-type") < names.index(b"content-length")
+
+
+@pytest.mark.parametrize("name", BAD_BODIES)
+def test_a_bad_body_is_a_problem_on_both_roads(service: Service, name: str) -> None:
+    """The same code, status and pointers either way; nothing is written, nothing is repeated."""
+    change, (status, code), pointer = BAD_BODIES[name]
+    content = change(two_wallets(service))
+    before = service.count_rows()
+    headers = [("Idempotency-Key", "k")]
+    hot = service.send("POST", "/v1/transfers", content=content, headers=headers)
+    problem = read_problem(hot)
+    assert (hot.status_code, problem["code"]) == (status, code), hot.text
+    if pointer is not None:
+        assert pointer in {error["pointer"] for error in problem["errors"]}
+    assert MARK not in hot.text
+    after = service.count_rows()
+    ran = code in {"currency_mismatch", "unknown_account", "effective_date_out_of_range"}
+    assert after == ({**before, "keys": before["keys"] + 1} if ran else before)
+
+    ordinary = service.send("POST", "/v1/transfers", content=content, headers=[*headers, *ORDINARY])
+    # With an unknown currency the ledger's assets are read anew: the protocol cannot wait for it.
+    assert took_hot_road(hot) or code == "unknown_currency"
+    assert not took_hot_road(ordinary)
+    _, sent, told = strip(ordinary)
+    if ran:
+        assert isinstance(sent, dict)
+        assert sent.pop("idempotency-replayed") == "true"
+    assert (ordinary.status_code, sent, told) == strip(hot)
+    assert service.count_rows() == after
+
+
+def list_writes(service: Service) -> Iterator[tuple[str, str, Any]]:
+    """Every other route that takes a body: method, path, and a body that it takes."""
+    al = service.open_account(funded=100, name="al")
+    empty = service.open_account()
+    one_sided = {"account_id": al, "amount": 5, "currency": "USD", "description": MARK}
+    entry = service.make("/v1/deposits", one_sided)["id"]
+    yield "POST", "/v1/accounts", {"currency": "USD", "name": MARK}
+    yield "PATCH", f"/v1/accounts/{al}", {"name": MARK}
+    yield "POST", f"/v1/accounts/{empty}/close", {}
+    yield "POST", "/v1/deposits", one_sided
+    yield "POST", "/v1/withdrawals", one_sided
+    yield "POST", f"/v1/entries/{entry}/reverse", {"description": MARK}
+    yield "POST", f"/v1/entries/{entry}/refund", {"amount": 1, "description": MARK}
+    yield "POST", "/v1/batches", {"mode": "each", "operations": [{"operation": MARK}]}
+    yield "POST", "/v1/ledgers", {"name": MARK}
+    yield "PUT", f"/v1/ledgers/{service.ledger}/assets/PTS", {"exponent": 0}
+
+
+def test_every_route_refuses_what_is_no_json_of_ours(service: Service) -> None:
+    """Each one as transfers do, and the state is as it was."""
+    shapeless = [name for name in BAD_BODIES if BAD_BODIES[name][1] == MALFORMED]
+    writes = list(list_writes(service))
+    before, ledgers = service.count_rows(), len(service.read("/v1/ledgers")["items"])
+    headers = {"Idempotency-Key": "k", "If-Match": "*"}
+    for method, path, body in writes:
+        text = json.dumps({**body, "description": f"Rent, {MARK}", "amount": 5})
+        for name in shapeless:
+            content = BAD_BODIES[name][0](text)
+            answer = service.send(method, path, content=content, headers=headers)
+            found = (answer.status_code, read_problem(answer)["code"])
+            assert found == MALFORMED, (path, name)
+            assert MARK not in answer.text
+        for content in (b"[]", b'{"surprise": 1}', b'"x"'):
+            answer = service.send(method, path, content=content, headers=headers)
+            assert (answer.status_code, read_problem(answer)["code"]) == INVALID, path
+    assert service.count_rows() == before
+    assert len(service.read("/v1/ledgers")["items"]) == ledgers
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_bodies_have_a_size(service: Service, *, chunked: bool) -> None:
+    """10 MB are refused on every route, whether their length is declared or not."""
+    text = two_wallets(service)
+    writes = [("POST", "/v1/transfers", {}), *list_writes(service)]
+    before = service.count_rows()
+    headers = {"Idempotency-Key": "k", "If-Match": "*", "Content-Type": "application/json"}
+    block = b" " * 1_000_000
+    for method, path, _ in writes:
+        content = (block for _ in range(10)) if chunked else block * 10
+        answer = service.http.request(method, path, content=content, headers=headers)
+        service.contract.check_answer(answer)
+        assert (answer.status_code, read_problem(answer)["code"]) == (413, "payload_too_large")
+    assert service.count_rows() == before
+    for size, status in ((65_536, 201), (65_537, 413)):
+        body = text.encode().ljust(size)
+        sent = iter([body[:9], body[9:]]) if chunked else body
+        answer = service.http.post("/v1/transfers", content=sent, headers=headers)
+        assert answer.status_code == status
+
+
+def test_a_body_must_be_declared_as_json(service: Service) -> None:
+    """Parameters and case do not matter; another type, none or a compressed body is 415."""
+    text = two_wallets(service)
+    for number, (declared, encoding, status) in enumerate(
+        [
+            ("application/json", None, 201),
+            ("application/json; charset=utf-8", None, 201),
+            ("Application/JSON", None, 201),
+            ("application/json", "identity", 201),
+            ("", None, 415),
+            ("text/json", None, 415),
+            ("text/plain", None, 415),
+            ("application/x-www-form-urlencoded", None, 415),
+            ("multipart/form-data; boundary=x", None, 415),
+            ("application/problem+json", None, 415),
+            ("application/jsonl", None, 415),
+            ("application/json", "gzip", 415),
+        ]
+    ):
+        headers = {"Idempotency-Key": f"k{number}", "Content-Type": declared}
+        if encoding:
+            headers["Content-Encoding"] = encoding
+        answer = service.send("POST", "/v1/transfers", content=text.encode(), headers=headers)
+        assert answer.status_code == status, declared
+        if status == 415:
+            assert read_problem(answer)["code"] == "unsupported_media_type"
+
+
+def test_methods_that_a_path_does_not_take(service: Service) -> None:
+    """405 names those that it takes; a path that is none is 404 by any method."""
+    al = service.open_account()
+    for path, allowed in {
+        "/v1/transfers": "POST",
+        "/v1/batches": "POST",
+        "/v1/accounts": "GET, POST",
+        f"/v1/accounts/{al}": "GET, PATCH",
+        f"/v1/accounts/{al}/balance": "GET",
+        f"/v1/accounts/{al}/entries": "GET",
+        f"/v1/accounts/{al}/close": "POST",
+        "/v1/entries": "GET, POST",
+        "/v1/ledgers": "GET, POST",
+        f"/v1/ledgers/{service.ledger}/assets/PTS": "PUT",
+        "/livez": "GET",
+        "/readyz": "GET",
+        "/metrics": "GET",
+        "/docs": "GET",
+        "/openapi.json": "GET",
+    }.items():
+        for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE"):
+            if method not in allowed:
+                answer = service.send(method, path)
+                assert (answer.status_code, answer.headers["allow"]) == (405, allowed), method
+                assert answer.headers["content-type"] == "application/problem+json"
+                if method != "HEAD":
+                    assert read_problem(answer)["code"] == "method_not_allowed"
+    for path in ("/", "/v1", "/v2/transfers", "/v1/transfers/", "/v1//transfers", "/%00", "/%FF"):
+        for method in ("GET", "POST", "DELETE"):
+            answer = service.send(method, path)
+            assert (answer.status_code, read_problem(answer)["code"]) == (404, "not_found"), path
+
+
+def test_nothing_of_a_query_is_repeated(service: Service) -> None:
+    """Whatever a parameter's value is, the answer points at the parameter alone."""
+    al = service.open_account()
+    for path in ("/v1/accounts", "/v1/entries", f"/v1/accounts/{al}/entries"):
+        operation = service.contract.find_operation("GET", path)
+        assert operation is not None
+        names = [each["name"] for each in operation["parameters"] if each["in"] == "query"]
+        for name in names:
+            answer = service.get(path, **{name: f"{MARK}\0"})
+            assert answer.status_code == 422, name
+            assert MARK not in answer.text
