@@ -294,5 +294,6 @@ async def insist(
                 if bank.record(order, reply):
                     return reply
             with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), PATIENCE_SECONDS)
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await changed.wait()
     raise AssertionError("cycle() never ends")

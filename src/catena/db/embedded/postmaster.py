@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import struct
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,6 +49,10 @@ _SOCKET_PORT = 5432
 _SOCKET_PATH_BYTES_MAX = 103
 # The last line of `postmaster.pid` comes when the server listens, and may still recover.
 _LINES_OF_A_SERVER = 8
+# The shortest exchange of PostgreSQL's protocol (its documentation's "SSLRequest"): yes or no.
+_ENCRYPTION_REQUEST = struct.pack("!ii", 8, 80877103)
+_ENCRYPTION_ANSWERS = (b"S", b"N")
+_ANSWER_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +73,18 @@ class Address:
         return f"{self.host}/.s.PGSQL.{self.port}"
 
     def answers(self) -> bool:
-        """Whether somebody listens there."""
+        """Whether a server speaks there. That somebody listens is not enough: the socket of one
+        that was killed takes connections until the system has put it away.
+        """
         family = socket.AF_UNIX if self.is_socket else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as probe:
-            return probe.connect_ex(self.socket_path if self.is_socket else self._pair) == 0
+            probe.settimeout(_ANSWER_SECONDS)
+            try:
+                probe.connect(self.socket_path if self.is_socket else self._pair)
+                probe.sendall(_ENCRYPTION_REQUEST)
+                return probe.recv(1) in _ENCRYPTION_ANSWERS
+            except OSError:
+                return False
 
     @property
     def _pair(self) -> tuple[str, int]:
