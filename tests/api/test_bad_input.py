@@ -13,13 +13,10 @@ import httpx2
 import pytest
 
 from tests.contract import read_problem
-from tests.server import Service
+from tests.server import ORDINARY, Service, took_hot_road
 
 MARK = "s3cret-from-the-caller"
 """Stands in every body, and never in an answer."""
-ORDINARY = [("X-Twice", "1"), ("X-Twice", "2")]
-"""Headers that send a request the ordinary way, and mean nothing else."""
-
 Change = Callable[[str], bytes]
 
 
@@ -199,12 +196,6 @@ def strip(answer: httpx2.Response) -> tuple[object, ...]:
     headers = {k: v for k, v in answer.headers.items() if k not in {"date", "request-id"}}
     body = {**answer.json(), "request_id": None}
     return answer.status_code, headers, body
-
-
-def took_hot_road(answer: httpx2.Response) -> bool:
-    """Whether the protocol itself answered: it sends these two headers in another order."""
-    names = [name.lower() for name, _ in answer.headers.raw]
-    return names.index(b"content-type") < names.index(b"content-length")
 
 
 @pytest.mark.parametrize("name", BAD_BODIES)
