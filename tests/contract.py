@@ -6,6 +6,7 @@ catena is imported here: the judge is somebody else's validator over what is ser
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -69,6 +70,11 @@ class Contract:
         operation = self.find_operation(method, path)
         if operation is None:
             return
+        if response.status_code < 400 and "requestBody" in operation:
+            wanted = operation["requestBody"]["content"]["application/json"]["schema"]
+            self.check_value(
+                json.loads(response.request.read()), wanted, f"what {method} {path} took"
+            )
         where = f"{method} {path}: {response.status_code} {response.text[:300]}"
         described = operation["responses"].get(str(response.status_code))
         assert described is not None, f"not described: {where}"

@@ -138,6 +138,7 @@ Metadata = Annotated[
         max_length=LIMITS.metadata_keys,
         description="Strings, whole numbers and booleans of the caller's own.",
         examples=[{"order": "A-1001"}],
+        json_schema_extra={"additionalProperties": False},
     ),
     AfterValidator(_check_metadata),
 ]

@@ -8,6 +8,7 @@ __all__ = ["ACCOUNT", "BATCH", "BATCH_RESULT", "ENTRY", "LEDGER", "OPEN_ACCOUNT"
 
 _LEDGER_ID: Final = "ldg_019a3c5e8f3a7b2c9d4e5f6a7b8c9d0e"
 _ALICE: Final = "acct_019a3c5f1a2b7c3d8e4f5a6b7c8d9e0f"
+_ALICE_EUROS: Final = "acct_019a3c5f1b2c7d3e8f4a5b6c7d8e9f0a"
 _BOB: Final = "acct_019a3c5f2b3c7d4e8f5a6b7c8d9e0f1a"
 _ENTRY: Final = "ent_019a3c60a1b27c3d9c00000000000007"
 
@@ -76,7 +77,7 @@ MOVEMENTS: Final[dict[str, dict[str, Any]]] = {
     },
     "exchange": {
         "source_account_id": _ALICE,
-        "destination_account_id": _BOB,
+        "destination_account_id": _ALICE_EUROS,
         "source_currency": "USD",
         "destination_currency": "EUR",
         "rate": "0.9215",
