@@ -9,7 +9,7 @@ import asyncio
 import random
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
@@ -188,23 +188,30 @@ class _Curve:
 
 
 def _check_reversals(bank: Bank, entries: Sequence[asyncpg.Record]) -> None:
-    """An entry is reversed while it stands, and stands again when its reversal is reversed.
+    """An entry is reversed only while it is in force; with it goes what it reversed, or comes back.
 
-    Each reversal that was refused for that met its entry reversed.
+    Each reversal that was refused for that found its entry out of force, or would have put another
+    out of force that was so already.
     """
-    curves: dict[str, _Curve] = defaultdict(_Curve)
-    undoes: dict[str, str] = {}
+    undoes = {row["description"]: row["reverses"] for row in entries}
+    out_of_force: dict[str, _Curve] = defaultdict(_Curve)
     for row in entries:
-        mark, undone = row["description"], row["reverses"]
-        if undone is not None:
-            undoes[mark] = undone
-            assert curves[undone].values[-1:] != [1], f"{undone} was reversed twice"
-            curves[undone].add(row["position"], 1)
-            if undone in undoes:
-                curves[undoes[undone]].add(row["position"], 0)
+        for depth, undone in enumerate(_list_undone(row["reverses"], undoes)):
+            goes = depth % 2 == 0
+            assert not goes or out_of_force[undone].values[-1:] != [1], f"{undone} is out already"
+            out_of_force[undone].add(row["position"], int(goes))
     for told, until in _each_refused(bank, "already_reversed"):
-        assert told.order.reverses is not None
-        assert 1 in curves[told.order.reverses].during(told.after, until), told
+        would_go = _list_undone(told.order.reverses, undoes)[::2]
+        assert any(1 in out_of_force[mark].during(told.after, until) for mark in would_go), told
+
+
+def _list_undone(mark: str | None, undoes: Mapping[str, str | None]) -> list[str]:
+    """The entry, what it reverses, what that reverses, and so on."""
+    marks = []
+    while mark is not None:
+        marks.append(mark)
+        mark = undoes[mark]
+    return marks
 
 
 def _check_refusals(bank: Bank, history: Sequence[asyncpg.Record]) -> None:
