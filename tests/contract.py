@@ -61,6 +61,15 @@ class Contract:
             None,
         )
 
+    def find_response(self, operation: Mapping[str, Any], status: int) -> Mapping[str, Any] | None:
+        """What the document says of an operation's answers with this status, if anything."""
+        described: Mapping[str, Any] | None = operation["responses"].get(str(status))
+        if described is None or "$ref" not in described:
+            return described
+        name = described["$ref"].removeprefix("#/components/responses/")
+        found: Mapping[str, Any] = self.document["components"]["responses"][name]
+        return found
+
     def check_answer(self, response: httpx2.Response) -> None:
         """Fail unless the answer is one that the document describes for its request."""
         method, path = response.request.method, response.request.url.path
@@ -76,7 +85,7 @@ class Contract:
                 json.loads(response.request.read()), wanted, f"what {method} {path} took"
             )
         where = f"{method} {path}: {response.status_code} {response.text[:300]}"
-        described = operation["responses"].get(str(response.status_code))
+        described = self.find_response(operation, response.status_code)
         assert described is not None, f"not described: {where}"
         ((media, content),) = described["content"].items()
         assert response.headers["content-type"] == media, where

@@ -77,7 +77,9 @@ def test_every_operation_is_described_in_full(contract: Contract) -> None:
         assert operation["tags"], where
         for body in operation.get("requestBody", {}).get("content", {}).values():
             assert "example" in body, where
-        for status, answer in operation["responses"].items():
+        for status in operation["responses"]:
+            answer = contract.find_response(operation, int(status))
+            assert answer is not None
             assert answer["description"], where
             ((media, content),) = answer["content"].items()
             assert media == ("application/json" if status < "400" else PROBLEM_JSON), where
@@ -108,7 +110,7 @@ def test_every_example_is_one_of_its_schema(contract: Contract) -> None:
                 assert isinstance(json.loads(example), dict)
             contract.check_value(example, schema, "/".join(path))
             checked += 1
-    assert checked > 500
+    assert checked > 400
 
 
 def put_real_ids(node: Any, ids: Mapping[str, str]) -> Any:  # noqa: ANN401  # any JSON

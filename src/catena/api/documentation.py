@@ -43,6 +43,9 @@ Every error is a problem document (RFC 9457) with a stable code."""
 _REF: Final = "#/components/schemas/{name}"
 _VIEWS: Final[dict[str, type[msgspec.Struct]]] = {"Problem": Problem}
 _BODIES: Final[dict[str, type[Body]]] = {}
+_SHARED: Final[set[str]] = set()
+"""Codes that alone stand for a status in some operation."""
+_REFUSALS: Final = frozenset(refusal.code for refusal in RefusalCode)
 
 _EVERYWHERE: Final = (
     "bad_request",
@@ -117,7 +120,16 @@ def _answer(
     }
 
 
-def _problems(status: int, codes: Sequence[str], headers: Sequence[str]) -> dict[str, Any]:
+def _problems(status: int, codes: Sequence[str], keyed: Sequence[str]) -> dict[str, Any]:
+    """Problems of one status. `keyed`: sent where the answer of a key, a refusal, is repeated."""
+    headers = keyed if _REFUSALS.intersection(codes) else ()
+    if len(codes) == 1 and not headers:
+        _SHARED.add(codes[0])
+        return {"$ref": f"#/components/responses/{codes[0]}"}
+    return _show_problems(status, codes, headers)
+
+
+def _show_problems(status: int, codes: Sequence[str], headers: Sequence[str]) -> dict[str, Any]:
     schema = {
         "allOf": [
             {"$ref": _REF.format(name="Problem")},
@@ -200,8 +212,10 @@ def make_openapi(routes: Sequence[BaseRoute]) -> dict[str, Any]:
         if isinstance(route, APIRoute) and route.include_in_schema:
             for method in route.methods or ():
                 _mend(document["paths"][route.path][method.lower()], route)
+    shared = {code: _show_problems(status_of(code), [code], ()) for code in sorted(_SHARED)}
     document["components"] = {
         "schemas": _make_schemas(document["components"]["schemas"]),
+        "responses": shared,
         "examples": {code: {"value": _show(code)} for code in _list_examples(document)},
         "headers": _SENT,
         "securitySchemes": {
@@ -245,8 +259,9 @@ def _list_examples(document: Mapping[str, Any]) -> list[str]:
             for operations in document["paths"].values()
             for operation in operations.values()
             for response in operation["responses"].values()
-            for code in response["content"].get(PROBLEM_JSON, {}).get("examples", ())
+            for code in response.get("content", {}).get(PROBLEM_JSON, {}).get("examples", ())
         }
+        | _SHARED
     )
 
 
