@@ -57,8 +57,6 @@ class Settings:
     read_batch: int = _setting(1_000, "Balance reads that share one statement, at most.")
 
     idempotency_days: int = _setting(30, "How long an Idempotency-Key is remembered.")
-    page_items: int = _setting(200, "Items of one page, at most.")
-    page_items_default: int = _setting(50, "Items of one page when the caller names no limit.")
     scan_lines: int = _setting(
         5_000, "Lines that one page of a filtered history looks at, at most."
     )
@@ -87,6 +85,8 @@ class Limits:
     text_characters: int = _setting(500, "Length of a description or name, at most.")
     reference_characters: int = _setting(200, "Length of a reference or user id, at most.")
     idempotency_key_characters: int = _setting(255, "Length of an Idempotency-Key, at most.")
+    page_items: int = _setting(200, "Items of one page, at most.")
+    page_items_default: int = _setting(50, "Items of one page when the caller names no limit.")
     ledger_assets: int = _setting(1_000, "Assets that one ledger may register.")
 
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from catena.api.views import encode
 from catena.api.writes import Reply
 from catena.errors import InvalidCursor
-from catena.settings import Settings
+from catena.settings import LIMITS
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["PageQuery", "open_cursor", "page_reply", "seal_cursor"]
 
 _TAG_BYTES: Final = 12
-_DEFAULTS: Final = Settings()
 
 
 class PageQuery(BaseModel):
@@ -36,8 +35,8 @@ class PageQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     limit: Annotated[
-        int, Field(ge=1, le=_DEFAULTS.page_items, description="Items of a page, at most.")
-    ] = _DEFAULTS.page_items_default
+        int, Field(ge=1, le=LIMITS.page_items, description="Items of a page, at most.")
+    ] = LIMITS.page_items_default
     cursor: Annotated[
         str | None, Field(max_length=2000, description="`next` of the page before.")
     ] = None
