@@ -25,6 +25,7 @@ __all__ = [
     "Book",
     "Client",
     "Refused",
+    "await_commits",
     "copy_book",
     "fill",
     "main_book",
@@ -159,6 +160,12 @@ def _transfer(source: str, destination: str, amount_minor: int) -> Operation:
         "amount": amount_minor,
         "currency": _CURRENCY,
     }
+
+
+def await_commits(service: Api, book: Book) -> None:
+    """Wait until everything that was sent before is committed: a ledger's writes go in order."""
+    last = _transfer(book.wallets[0], book.wallets[1], 1)
+    Client(service, book.key, book.ledger).post("/v1/transfers", last)
 
 
 def make_batch(book: Book, operations: int, dice: random.Random, to: str | None = None) -> bytes:

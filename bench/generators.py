@@ -14,19 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from bench.book import Book, await_commits
 from bench.probes import NotMeasured, Sample
 from bench.usage import read_resident_mb
 from catena.db.embedded.binaries import find_binaries
 from catena.db.embedded.cluster import ADMIN
 
 if TYPE_CHECKING:
-    from bench.book import Book
     from bench.rig import Api, Rig
 
 __all__ = ["Load", "call_pgbench", "find_wrk", "run_pgbench", "run_wrk", "write_list"]
 
 _LUA: Final = Path(__file__).parent / "lua"
 _WATCH_SECONDS: Final = 0.1
+_CREATED: Final = 201
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,9 @@ def run_wrk(rig: Rig, service: Api, book: Book, load: Load, seconds: int) -> Sam
     command += ["-s", str(_LUA / f"{load.script}.lua"), service.url]
     with rig.measuring(service) as meter:
         output, api_mb = _run_watched(command, environment, service.pid)
+    if load.expect == _CREATED:
+        # wrk leaves when its time is up, with a request under way on each connection.
+        await_commits(service, book)
     report = json.loads(output.splitlines()[-1])
     if not report["requests"]:
         raise RuntimeError(f"No request of {load.script} was answered in {seconds} s.")

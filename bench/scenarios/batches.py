@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SCENARIO"]
 
-_CONNECTIONS: Final = 4
+_CONNECTIONS: Final = (4, 2)
+"""For small and for large ones: more would not fit into the service's queue."""
 _PROBES: Final = ("batches", "large_batches")
 _BODIES: Final = 20
 
@@ -29,12 +30,13 @@ def _prepare(rig: Rig, plan: Plan) -> Sequence[Probe]:
     service = rig.service(MAIN)
     dice = random.Random(1)
     probes = []
-    for name, operations in zip(_PROBES, plan.batch_operations, strict=True):
+    sizes = zip(_PROBES, plan.batch_operations, _CONNECTIONS, strict=True)
+    for name, operations, connections in sizes:
         paths = [rig.directory / f"batch-{operations}-{number}" for number in range(_BODIES)]
         for path in paths:
             path.write_bytes(make_batch(book, operations, dice))
         bodies = write_list(rig.directory / f"batches-{operations}", [str(path) for path in paths])
-        load = Load("batches", bodies, _CONNECTIONS, expect=201, operations=operations)
+        load = Load("batches", bodies, connections, expect=201, operations=operations)
         probes.append(Probe(name, partial(run_wrk, rig, service, book, load)))
     return probes
 
