@@ -1,12 +1,13 @@
-"""Reading a whole book: one snapshot, however long it takes.
+"""Reading a whole book: one snapshot, however long it takes, range by range.
 
 Invariant: nothing is written. While it lasts, vacuum cannot clean up behind it.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -14,13 +15,18 @@ if TYPE_CHECKING:
 
     from catena.db.pool import Connection
 
-__all__ = ["reading_whole_book", "stream"]
+__all__ = ["cut_positions", "join_ends", "reading_whole_book", "stream"]
 
 _QUERY_SECONDS: Final = 6 * 3600.0
 """Longest wait for a query's next rows; the pool's own limit is made for small ones."""
 
 _STREAM_ROWS: Final = 500
 """Rows that one round trip brings."""
+
+_RANGES_MAX: Final = 1_000
+"""Ranges at most, whatever the counters of a broken book say."""
+
+_POSITION_MIN, _POSITION_MAX = -(2**63), 2**63 - 1
 
 _SESSION: Final = """
 SET LOCAL work_mem = '128MB';
@@ -46,3 +52,25 @@ async def reading_whole_book(connection: Connection) -> AsyncIterator[None]:
 def stream(connection: Connection, sql: str, *values: object) -> CursorFactory:
     """The rows of a query, a few at a time from a cursor of the server's."""
     return connection.cursor(sql, *values, prefetch=_STREAM_ROWS, timeout=_QUERY_SECONDS)
+
+
+async def cut_positions(
+    connection: Connection, ledger: int, rows: int
+) -> Sequence[tuple[int, int]]:
+    """Every position there can be, in ranges (both ends) with about so many that are taken."""
+    last: int = await connection.fetchval(
+        """
+        SELECT greatest(0, (SELECT position FROM positions WHERE ledger_id = $1),
+                           (SELECT max(position) FROM entries WHERE ledger_id = $1),
+                           (SELECT max(position) FROM events WHERE ledger_id = $1),
+                           (SELECT max(position) FROM lines WHERE ledger_id = $1))""",
+        ledger,
+    )
+    step = max(rows, last // _RANGES_MAX)
+    return join_ends(_POSITION_MIN, range(step + 1, last + 1, step), _POSITION_MAX)
+
+
+def join_ends(least: int, starts: Iterable[int], most: int) -> Sequence[tuple[int, int]]:
+    """Ranges (both ends) that cover `least` to `most`, cut before each of `starts`."""
+    ends = [least, *starts, most + 1]
+    return [(low, following - 1) for low, following in pairwise(ends)]

@@ -7,15 +7,14 @@ of `verify.sql` run over ranges of it, and what they find is streamed. Never men
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import UUID
 
-from catena.db.snapshot import reading_whole_book, stream
+from catena.db.snapshot import cut_positions, join_ends, reading_whole_book, stream
 from catena.ids import ACCOUNT, ENTRY, EVENT
 
 if TYPE_CHECKING:
@@ -42,10 +41,6 @@ Report = Callable[[str, int, int], None]
 RANGE_ROWS: Final = 500_000
 """Positions or lines that one query looks at, roughly: what a sort in memory holds."""
 
-_RANGES_MAX: Final = 1_000
-"""Ranges at most, whatever the counters of a broken book say."""
-
-_POSITION_MIN, _POSITION_MAX = -(2**63), 2**63 - 1
 _UUID_MAX: Final = 2**128 - 1
 
 
@@ -138,7 +133,7 @@ async def find_disagreements(
     async with reading_whole_book(connection):
         ranges: dict[Scope, Sequence[tuple[object, ...]]] = {
             Scope.LEDGER: [()],
-            Scope.POSITIONS: await _cut_positions(connection, ledger.number, range_rows),
+            Scope.POSITIONS: await cut_positions(connection, ledger.number, range_rows),
             Scope.ACCOUNTS: await _cut_accounts(connection, ledger.number, range_rows),
         }
         done, total = 0, sum(len(ranges[check.scope]) for check in CHECKS)
@@ -162,22 +157,6 @@ def _describe(check: Check, ledger: Ledger, row: asyncpg.Record) -> Finding:
     )
 
 
-async def _cut_positions(
-    connection: Connection, ledger: int, rows: int
-) -> Sequence[tuple[object, ...]]:
-    """Every position there can be, in ranges with about so many that are taken."""
-    last: int = await connection.fetchval(
-        """
-        SELECT greatest(0, (SELECT position FROM positions WHERE ledger_id = $1),
-                           (SELECT max(position) FROM entries WHERE ledger_id = $1),
-                           (SELECT max(position) FROM events WHERE ledger_id = $1),
-                           (SELECT max(position) FROM lines WHERE ledger_id = $1))""",
-        ledger,
-    )
-    step = max(rows, last // _RANGES_MAX)
-    return _join_ends(_POSITION_MIN, range(step + 1, last + 1, step), _POSITION_MAX)
-
-
 async def _cut_accounts(
     connection: Connection, ledger: int, rows: int
 ) -> Sequence[tuple[object, ...]]:
@@ -193,13 +172,7 @@ async def _cut_accounts(
         rows,
     )
     starts = [row["account_id"].int for row in found]
-    return [(UUID(int=low), UUID(int=high)) for low, high in _join_ends(0, starts, _UUID_MAX)]
-
-
-def _join_ends(least: int, starts: Iterable[int], most: int) -> list[tuple[int, int]]:
-    """Ranges with both ends that cover `least` to `most`, cut before each of `starts`."""
-    ends = [least, *starts, most + 1]
-    return [(low, following - 1) for low, following in pairwise(ends)]
+    return [(UUID(int=low), UUID(int=high)) for low, high in join_ends(0, starts, _UUID_MAX)]
 
 
 def _read_checks() -> Iterator[Check]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from catena.db.export.beancount import BeancountStyle
 from catena.db.export.hledger import HledgerStyle
 from catena.db.export.rows import AccountRow, BalanceRow, Dates, EntryRow, LineRow, Style
-from catena.db.snapshot import reading_whole_book, stream
+from catena.db.snapshot import cut_positions, reading_whole_book, stream
 from catena.ids import ACCOUNT, ENTRY
 from catena.money import ISO_CURRENCIES, Currency
 
@@ -29,7 +29,10 @@ Report = Callable[[str, int, int], None]
 """Told of the progress: what is being written, positions done, and positions in all."""
 
 
-_REPORT_ENTRIES: Final = 1000
+_REPORT_ENTRIES: Final = 1_000
+
+_RANGE_POSITIONS: Final = 100_000
+"""Positions that one query reads: so none sorts the whole book."""
 
 
 class Format(StrEnum):
@@ -106,14 +109,15 @@ async def _stream_accounts(
 async def _stream_entries(connection: Connection, ledger: Ledger) -> AsyncIterator[EntryRow]:
     entry: EntryRow | None = None
     lines: list[LineRow] = []
-    async for row in stream(connection, _ENTRIES, ledger.number):
-        if entry is None or row["position"] != entry.position:
-            if entry is not None:
-                yield entry
-            lines = []
-            entry = _make_entry(row, lines)
-        if row["account_id"] is not None:
-            lines.append(_make_line(row, ledger))
+    for low, high in await cut_positions(connection, ledger.number, _RANGE_POSITIONS):
+        async for row in stream(connection, _ENTRIES, ledger.number, low, high):
+            if entry is None or row["position"] != entry.position:
+                if entry is not None:
+                    yield entry
+                lines = []
+                entry = _make_entry(row, lines)
+            if row["account_id"] is not None:
+                lines.append(_make_line(row, ledger))
     if entry is not None:
         yield entry
 
@@ -180,14 +184,16 @@ SELECT a.account_id, a.type, a.currency, a.created_at, a.role, a.user_id, a.name
 # not there, is written as it is: the program that reads it shall stumble.
 _ENTRIES: Final = """
 SELECT e.position, e.entry_id, e.type, e.effective_at, e.recorded_at, e.description, e.reference,
-       e.metadata::text AS metadata, e.details::text AS details, c.entry_id AS corrects,
+       e.metadata::text AS metadata, e.details::text AS details,
+       (SELECT c.entry_id FROM entries c WHERE c.ledger_id = $1 AND c.position = e.corrects)
+           AS corrects,
        l.account_id, coalesce(a.type, 'unknown') AS account_type, l.is_debit, l.amount, l.currency,
        l.debits, l.credits
   FROM entries e
-  LEFT JOIN entries c ON c.ledger_id = $1 AND c.position = e.corrects
-  LEFT JOIN lines l ON l.ledger_id = $1 AND l.position = e.position
+  LEFT JOIN lines l
+         ON l.ledger_id = $1 AND l.position BETWEEN $2 AND $3 AND l.position = e.position
   LEFT JOIN accounts a ON a.ledger_id = $1 AND a.account_id = l.account_id
- WHERE e.ledger_id = $1
+ WHERE e.ledger_id = $1 AND e.position BETWEEN $2 AND $3
  ORDER BY e.position, l.ordinal"""
 
 # The total on the last line of each account and day.
