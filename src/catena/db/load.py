@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from catena.db.rows import line_from_row
+from catena.db.write import telling_stale
 from catena.ids import ACCOUNT, ENTRY, position_of
 from catena.ledger.accounts import Account, AccountStatus, AccountType
 from catena.ledger.corrections import Correction
@@ -56,9 +57,10 @@ SELECT b.account_id, a.type, a.currency, a.role, b.floor, b.ceiling, b.status, b
 async def load_accounts(
     connection: Connection, ledger: int, ids: Iterable[str], *, lock: bool
 ) -> dict[str, Account]:
-    """The accounts that exist among `ids`, as decisions read them."""
+    """The accounts that exist among `ids`, as decisions read them. With `lock`, raises Stale."""
     statement = _LOCKED_ACCOUNTS if lock else _ACCOUNTS
-    rows = await connection.fetch(statement, ledger, [id[5:] for id in ids])
+    with telling_stale():
+        rows = await connection.fetch(statement, ledger, [id[5:] for id in ids])
     accounts = (
         Account(
             ACCOUNT + row["account_id"].hex,

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from catena.db.pool import Connection
     from catena.ledger.entries import Draft, Line
 
-__all__ = ["KeyRow", "KeyTaken", "Mark", "Stale", "WriteSet", "write"]
+__all__ = ["KeyRow", "KeyTaken", "Mark", "Stale", "WriteSet", "telling_stale", "write"]
 
 _STALE: Final = ("CT001", "40001", "40P01", "55P03")
 """SQLSTATEs after which deciding again, under locks, can succeed."""
@@ -37,6 +38,22 @@ class Stale(Exception):  # an answer of the database, not an error of ours
 
 class KeyTaken(Exception):
     """An idempotency key of the batch is in use or answered already."""
+
+
+@contextmanager
+def telling_stale() -> Iterator[None]:
+    """Turn the driver's errors after which deciding again can succeed into Stale or KeyTaken.
+
+    A lock that was not had in time is one of them, in a read under locks as in the write.
+    """
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        if error.sqlstate == "CT002":
+            raise KeyTaken from error
+        if error.sqlstate in _STALE or getattr(error, "constraint_name", None) in _DECIDE_AGAIN:
+            raise Stale from error
+        raise
 
 
 class KeyRow(NamedTuple):
@@ -154,7 +171,7 @@ async def write(
     accounts = sorted(touched, key=lambda account: account.id)
     numbering = work.numbering
     keys = work.keys
-    try:
+    with telling_stale():
         row = await connection.fetchrow(
             _WRITE,
             ledger,
@@ -174,18 +191,8 @@ async def write(
             _or_null([key.exceptions for key in keys]),
             json.dumps(work.rest) if work.rest else None,
         )
-    except asyncpg.PostgresError as error:
-        _raise_known(error)
-        raise
     assert row is not None  # noqa: S101  # a function with OUT parameters gives one row
     return row["base"], row["at"]
-
-
-def _raise_known(error: asyncpg.PostgresError) -> None:
-    if error.sqlstate == "CT002":
-        raise KeyTaken from error
-    if error.sqlstate in _STALE or getattr(error, "constraint_name", None) in _DECIDE_AGAIN:
-        raise Stale from error
 
 
 def _transpose(rows: Sequence[tuple[Any, ...]], width: int) -> list[Sequence[Any] | None]:
