@@ -18,7 +18,7 @@ import asyncpg
 from catena.db.installation import list_ledgers
 from catena.db.verify import verify
 from catena.ids import ACCOUNT, ENTRY
-from tests.stories.bank import Bank, Told, connect
+from tests.stories.bank import Bank, Told, connected
 from tests.stories.processes import ApiProcess
 
 __all__ = ["check_books", "check_replays", "watch_snapshots"]
@@ -61,9 +61,8 @@ async def watch_snapshots(dsn: str, bank: Bank, done: asyncio.Event) -> int:
 
     On each the money is constant, no floor is broken, and the numbering has no gap.
     """
-    connection = await connect(dsn)
     total, snapshots = sum(bank.opening.values()), 0
-    try:
+    async with connected(dsn) as connection:
         seen = await connection.fetchval("SELECT position FROM positions")
         while not done.is_set():
             async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -77,8 +76,6 @@ async def watch_snapshots(dsn: str, bank: Bank, done: asyncio.Event) -> int:
             assert numbered["position"] - seen == numbered["added"]
             assert numbered["lines"] == 2 * numbered["added"]
             seen, snapshots = numbered["position"], snapshots + 1
-    finally:
-        await connection.close()
     return snapshots
 
 
@@ -95,7 +92,6 @@ async def check_replays(
             reply = await bank.send(told.order, wire)
             assert bank.record(told.order, reply)
             assert reply.replayed
-        await wire.close()
 
     askers = len(processes) * _ASKERS
     async with asyncio.TaskGroup() as group:
@@ -110,15 +106,12 @@ async def check_books(dsn: str, bank: Bank) -> None:
     Every order must have been answered.
     """
     assert [key for key, told in bank.told.items() if told.first is None] == []
-    connection = await connect(dsn)
-    try:
+    async with connected(dsn) as connection:
         entries = await connection.fetch(_ENTRIES)
         history = await connection.fetch(_HISTORY)
         balances = await connection.fetch(_BALANCES)
         (ledger,) = await list_ledgers(connection)  # type: ignore[arg-type]
         findings = await verify(connection, ledger)  # type: ignore[arg-type]
-    finally:
-        await connection.close()
     assert findings == []
     _check_entries(bank, entries)
     _check_balances(bank, balances)

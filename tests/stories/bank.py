@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count, cycle
 from typing import Final, NamedTuple
@@ -24,7 +24,7 @@ from catena.ids import KEY, LEDGER, new_id
 from tests.stories.processes import ApiProcess
 from tests.stories.wire import Reply, Wire
 
-__all__ = ["REFUSALS", "Bank", "Move", "Order", "Told", "connect", "insist", "open_bank"]
+__all__ = ["REFUSALS", "Bank", "Move", "Order", "Told", "connected", "insist", "open_bank"]
 
 REFUSALS: Final = frozenset({"insufficient_funds", "already_reversed"})
 """The only reasons for which this bank may refuse."""
@@ -95,13 +95,16 @@ class Bank:
     tally: Counter[str] = field(default_factory=Counter)
     last_position: int = 0
     _reversible: list[tuple[Move, str]] = field(default_factory=list)
+    _wires: list[Wire] = field(default_factory=list)
     _goals: list[tuple[int, asyncio.Event]] = field(default_factory=list)
     _serial: count[int] = field(default_factory=count)
     _moments: count[int] = field(default_factory=count)
 
     def speak_to(self, process: ApiProcess) -> Wire:
         """A connection to a process, wherever it listens when it is used."""
-        return Wire(process.find, self.secret)
+        wire = Wire(process.find, self.secret)
+        self._wires.append(wire)
+        return wire
 
     async def send(self, order: Order, wire: Wire) -> Reply:
         """Send an order, or send it again. Raises ConnectionError when there is no answer."""
@@ -155,6 +158,11 @@ class Bank:
                 if move.source not in self.private:
                     self._reversible.append((move, entry))
         return True
+
+    async def close(self) -> None:
+        """Close every connection that was opened for the bank."""
+        for wire in self._wires:
+            await wire.close()
 
     async def reach(self, answers: int) -> None:
         """Wait until so many more orders have been answered."""
@@ -228,33 +236,44 @@ def _transfer(move: Move) -> dict[str, object]:
     }
 
 
-async def connect(dsn: str) -> asyncpg.Connection[asyncpg.Record]:
+@asynccontextmanager
+async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
     """A connection that sees the tables of the books."""
-    return await asyncpg.connect(dsn, server_settings={"search_path": "catena"})
-
-
-async def open_ledger(dsn: str) -> Bank:
-    """A bank without wallets: a ledger, and a key that may do everything in it."""
-    connection = await connect(dsn)
+    connection = await asyncpg.connect(dsn, server_settings={"search_path": "catena"})
     try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def _open_ledger(dsn: str) -> Bank:
+    """A bank without wallets: a ledger, and a key that may do everything in it."""
+    async with connected(dsn) as connection:
         await create_ledger(connection, new_id(LEDGER), "bank", {})  # type: ignore[arg-type]
         (ledger,) = await list_ledgers(connection)  # type: ignore[arg-type]
         secret = new_secret()
         await create_key(connection, new_id(KEY), "teller", hash_secret(secret), ALL_SCOPES, None)  # type: ignore[arg-type]
-    finally:
-        await connection.close()
     return Bank(ledger.id, secret)
 
 
+@asynccontextmanager
 async def open_bank(
     dsn: str, process: ApiProcess, wallets: int, *, private: int = 0, hot: bool = False
-) -> Bank:
+) -> AsyncIterator[Bank]:
     """A bank of so many wallets, each with something in it; every eighth has a credit line.
 
-    `private` wallets are no part of what is drawn.
+    `private` wallets are no part of what is drawn. At the end its connections are closed.
     """
-    bank = await open_ledger(dsn)
+    bank = await _open_ledger(dsn)
     bank.hot = hot
+    try:
+        await _fund(bank, process, wallets, private)
+        yield bank
+    finally:
+        await bank.close()
+
+
+async def _fund(bank: Bank, process: ApiProcess, wallets: int, private: int) -> None:
     wire = bank.speak_to(process)
     for number in range(wallets + private):
         floor = -CREDIT_LINE if number % 8 == 1 else 0
@@ -264,7 +283,7 @@ async def open_bank(
         id = reply.content["id"]
         (bank.wallets if number < wallets else bank.private).append(id)
         bank.floors[id] = floor
-        bank.opening[id] = OPENING * (10 if hot and number == 0 else 1)
+        bank.opening[id] = OPENING * (10 if bank.hot and number == 0 else 1)
     deposits = [
         {"operation": "deposit", "account_id": id, "amount": amount, "currency": CURRENCY}
         for id, amount in bank.opening.items()
@@ -272,8 +291,6 @@ async def open_bank(
     reply = await wire.post("/v1/batches", {"mode": "atomic", "operations": deposits}, "fund")
     assert reply.status == 201, reply.body
     bank.last_position = max(result["position"] for result in reply.content["results"])
-    await wire.close()
-    return bank
 
 
 async def insist(

@@ -43,8 +43,10 @@ async def test_the_bank_keeps_its_money(
     Each order that was acknowledged is in the books once, each refused one never was.
     """
     draw = random.Random(seed)
-    async with serving(database.service_dsn) as processes:
-        bank = await open_bank(database.owner_dsn, processes[0], wallets, private=4, hot=hot)
+    async with (
+        serving(database.service_dsn) as processes,
+        open_bank(database.owner_dsn, processes[0], wallets, private=4, hot=hot) as bank,
+    ):
         wires = [[bank.speak_to(process) for process in processes] for _ in range(TELLERS + 2)]
         closing = asyncio.Event()
         async with asyncio.TaskGroup() as readers:
@@ -61,8 +63,6 @@ async def test_the_bank_keeps_its_money(
         snapshots = [task.result() for task in read]
         assert min(snapshots) > 0
         await check_replays(bank, processes, draw, keys=200)
-        for wire in (wire for pair in wires for wire in pair):
-            await wire.close()
     await check_books(database.owner_dsn, bank)
     assert bank.tally["refused"] > 0
     _log.info("%d snapshots, %s", sum(snapshots), dict(bank.tally))

@@ -38,9 +38,11 @@ async def test_crashes_lose_nothing_and_repeat_nothing(data_dir: Path) -> None:
     draw = random.Random(4)
     server = await asyncio.to_thread(start_embedded, data_dir)
     await migrate(server.owner_dsn)
-    async with serving(server.service_dsn) as processes:
+    async with (
+        serving(server.service_dsn) as processes,
+        open_bank(server.owner_dsn, processes[0], 16) as bank,
+    ):
         town = _Town(data_dir, server, processes)
-        bank = await open_bank(server.owner_dsn, processes[0], 16)
         async with asyncio.TaskGroup() as tellers:
             for _ in range(TELLERS):
                 tellers.create_task(_order(bank, town, random.Random(draw.random())))
@@ -80,8 +82,6 @@ async def _order(bank: Bank, town: _Town, draw: random.Random) -> None:
     wires = [bank.speak_to(process) for process in town.processes]
     while not town.closing.is_set():
         await insist(bank, bank.draw(draw), draw.sample(wires, 2), town.whole)
-    for wire in wires:
-        await wire.close()
 
 
 async def _reach_some_instant(bank: Bank, draw: random.Random) -> None:
@@ -153,5 +153,4 @@ async def _carry_on(bank: Bank, town: _Town) -> None:
         async with asyncio.timeout(CARRY_ON_SECONDS):
             reply = await bank.send(order, wire)
         assert bank.record(order, reply), reply
-        await wire.close()
     town.slowest = max(town.slowest, monotonic() - started)

@@ -36,8 +36,10 @@ async def test_an_outage_is_told_and_ends_by_itself(data_dir: Path) -> None:
         "credential_cache_seconds": 60.0,  # so that work gets as far as the journal
         "shutdown_seconds": SHUTDOWN_SECONDS,
     }
-    async with serving(server.service_dsn, count=1, **settings) as (process,):
-        bank = await open_bank(server.owner_dsn, process, 4)
+    async with (
+        serving(server.service_dsn, count=1, **settings) as (process,),
+        open_bank(server.owner_dsn, process, 4) as bank,
+    ):
         wires = [bank.speak_to(process) for _ in range(ORDERS)]
         orders = [bank.draw(draw) for _ in wires]
         await asyncio.to_thread(server.stop_immediately)
@@ -66,8 +68,6 @@ async def test_an_outage_is_told_and_ends_by_itself(data_dir: Path) -> None:
         await process.start()
         await sending
         await check_replays(bank, [process], draw, keys=ORDERS)
-        for wire in wires:
-            await wire.close()
     await check_books(server.owner_dsn, bank)
     await asyncio.to_thread(server.stop)
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from tests.postgres import Database
 from tests.stories.audit import check_books, check_replays
-from tests.stories.bank import Bank, connect, insist, open_bank
+from tests.stories.bank import Bank, Order, connected, insist, open_bank
 from tests.stories.processes import serving
 from tests.stories.wire import Reply, Wire
 
@@ -31,8 +31,10 @@ async def test_a_caller_that_hangs_up_changes_nothing(database: Database) -> Non
     What was not sent to its end is not done.
     """
     draw = random.Random(7)
-    async with serving(database.service_dsn) as processes:
-        bank = await open_bank(database.owner_dsn, processes[0], 16)
+    async with (
+        serving(database.service_dsn) as processes,
+        open_bank(database.owner_dsn, processes[0], 16) as bank,
+    ):
         async with asyncio.TaskGroup() as callers:
             for _ in range(CALLERS):
                 pair = [bank.speak_to(process) for process in processes]
@@ -50,26 +52,23 @@ async def test_too_much_work_is_refused_whole_and_can_be_sent_again(database: Da
     """
     draw = random.Random(8)
     limits = {"queue_operations": 30, "answer_seconds": 2.0, "database_lock_seconds": 0.5}
-    async with serving(database.service_dsn, count=1, **limits) as processes:
-        (process,) = processes
-        bank = await open_bank(database.owner_dsn, process, 16)
+    async with (
+        serving(database.service_dsn, count=1, **limits) as (process,),
+        open_bank(database.owner_dsn, process, 16) as bank,
+    ):
         wires = [bank.speak_to(process) for _ in range(FLOOD)]
         for _ in range(TIMES):
             orders = [bank.draw(draw) for _ in wires]
-            owner = await connect(database.owner_dsn)
-            async with owner.transaction():
+            async with connected(database.owner_dsn) as owner, owner.transaction():
                 await owner.execute("SELECT FROM positions FOR UPDATE")
                 pairs = zip(orders, wires, strict=True)
                 replies = await asyncio.gather(*(bank.send(*pair) for pair in pairs))
-            await owner.close()
             assert [_reason(bank, reply) for reply in replies] == ["overloaded"] * FLOOD
-            for order, wire in zip(orders, wires, strict=True):
-                reply = await bank.send(order, wire)
-                assert not reply.replayed, "it was refused, and done"
-                assert bank.record(order, reply), reply
-        assert bank.tally["sent again"] == TIMES * FLOOD
-        await _flood(bank, wires, draw)
-        await check_replays(bank, processes, draw, keys=100)
+            # With nobody in the way the same flood is answered in the end, though some wait long.
+            async with asyncio.TaskGroup() as callers:
+                for order, wire in zip(orders, wires, strict=True):
+                    callers.create_task(_send_again(bank, order, wire))
+        await check_replays(bank, [process], draw, keys=100)
     await check_books(database.owner_dsn, bank)
     _log.info("%s", dict(bank.tally))
 
@@ -90,17 +89,11 @@ async def _call_and_leave(bank: Bank, wires: list[Wire], draw: random.Random) ->
             assert bank.record(order, reply), reply
             assert whole or not reply.replayed
             bank.tally["done for nobody"] += reply.replayed
-    for wire in wires:
-        await wire.close()
 
 
-async def _flood(bank: Bank, wires: list[Wire], draw: random.Random) -> None:
-    """With nobody in the way, the same flood is answered in the end, though some wait in turn."""
-    async with asyncio.TaskGroup() as callers:
-        for wire in wires:
-            callers.create_task(insist(bank, bank.draw(draw), [wire]))
-    for wire in wires:
-        await wire.close()
+async def _send_again(bank: Bank, order: Order, wire: Wire) -> None:
+    reply = await insist(bank, order, [wire])
+    assert not reply.replayed, "it was refused, and done"
 
 
 def _reason(bank: Bank, reply: Reply) -> object:

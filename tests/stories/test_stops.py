@@ -21,7 +21,7 @@ from catena.db.embedded.cluster import ADMIN
 from catena.settings import Settings
 from tests.postgres import Database
 from tests.stories.audit import check_books, check_replays
-from tests.stories.bank import Bank, insist, open_bank
+from tests.stories.bank import Bank, connected, insist, open_bank
 from tests.stories.processes import ApiProcess, serving
 from tests.stories.wire import Wire
 
@@ -47,10 +47,12 @@ async def test_a_frozen_process_holds_nobody_up_for_long(
     When it is thawed it finishes what it had begun, and does nothing twice.
     """
     draw = random.Random(5)
-    admin = await asyncpg.connect(postgres_server.dsn(ADMIN, database.name))
     waits: list[float] = []
-    async with serving(database.service_dsn, database_lock_seconds=LOCK_SECONDS) as processes:
-        bank = await open_bank(database.owner_dsn, processes[0], 4)
+    async with (
+        serving(database.service_dsn, database_lock_seconds=LOCK_SECONDS) as processes,
+        open_bank(database.owner_dsn, processes[0], 4) as bank,
+        connected(postgres_server.dsn(ADMIN, database.name)) as admin,
+    ):
         closing = asyncio.Event()
         async with asyncio.TaskGroup() as tellers:
             for process in processes * TELLERS:
@@ -70,7 +72,6 @@ async def test_a_frozen_process_holds_nobody_up_for_long(
                 await _order_once(bank, processes[0], draw)
             closing.set()
         await check_replays(bank, processes, draw, keys=100)
-    await admin.close()
     await check_books(database.owner_dsn, bank)
     assert min(waits) > LOCK_SECONDS / 2
     _log.info("longest wait %.2f s, %s", max(waits), dict(bank.tally))
@@ -82,9 +83,11 @@ async def test_a_process_that_is_told_to_stop_answers_what_it_took(database: Dat
     Its exit code is 0.
     """
     draw = random.Random(6)
-    async with serving(database.service_dsn) as processes:
-        stopped, other = processes
-        bank = await open_bank(database.owner_dsn, other, 8)
+    async with (
+        serving(database.service_dsn) as processes,
+        open_bank(database.owner_dsn, processes[1], 8) as bank,
+    ):
+        stopped = processes[0]
         slowest = 0.0
         for _ in range(TIMES):
             async with asyncio.TaskGroup() as tellers:
@@ -109,15 +112,12 @@ async def _order(
 ) -> None:
     while not closing.is_set():
         await insist(bank, bank.draw(draw), wires)
-    for wire in wires:
-        await wire.close()
 
 
 async def _order_once(bank: Bank, process: ApiProcess, draw: random.Random) -> None:
     wire = bank.speak_to(process)
     order = bank.draw(draw)
     await insist(bank, order, [wire])
-    await wire.close()
 
 
 async def _order_until_cut(bank: Bank, wires: Sequence[Wire], draw: random.Random) -> None:
@@ -137,8 +137,6 @@ async def _order_until_cut(bank: Bank, wires: Sequence[Wire], draw: random.Rando
             assert bank.record(order, reply), reply
             break
         assert bank.record(order, reply), reply
-    for wire in wires:
-        await wire.close()
 
 
 async def _holds_locks(
