@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import httpx2
 import pytest
 
 from tests.contract import read_problem
-from tests.server import Service
+from tests.server import Client, RunningApi, Service
 
 
 def test_an_account_is_answered_as_it_was_opened(service: Service) -> None:
@@ -234,6 +238,31 @@ def test_a_change_names_the_revision_that_was_read(service: Service) -> None:
     rows = service.count_rows()
     assert {**rows, "keys": 0} == {**before, "keys": 0}
     assert service.patch(path, {"name": "any"}, "*").headers["etag"] == '"3"'
+
+
+def test_of_changes_at_the_same_moment_one_wins(
+    service: Service, other_process: RunningApi
+) -> None:
+    """Through two processes, each revision is given to one change, and the others are told."""
+    id = service.open_account(name="0")
+    clients = [
+        service.speak(service.key.secret, api=api)
+        for api in (service.api, other_process)
+        for _ in range(4)
+    ]
+    for revision in range(1, 6):
+        change = partial(_rename, id, f'"{revision}"')
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(change, clients, map(str, range(8))))
+        (winner,) = [answer for answer in answers if answer.status_code == 200]
+        codes = {read_problem(answer)["code"] for answer in answers if answer is not winner}
+        assert codes == {"stale_revision"}
+        assert service.get(f"/v1/accounts/{id}").content == winner.content
+        assert winner.headers["etag"] == f'"{revision + 1}"'
+
+
+def _rename(id: str, etag: str, client: Client, name: str) -> httpx2.Response:
+    return client.patch(f"/v1/accounts/{id}", {"name": name}, etag)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -67,6 +68,51 @@ def test_a_transfer_is_one_entry_of_two_lines(service: Service) -> None:
     assert answer.headers["location"] == f"/v1/entries/{entry['id']}"
     assert service.get(answer.headers["location"]).content == answer.content
     assert service.read_posted(al, bo) == [750, 250]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\x01\t\r\n\x1f\x7f",
+        "\\ \" / ' ; -- %s {} $1 \\u0000",
+        "\u2028\u2029\ufeff\u200b\u202e",
+        "e\u0301 é ß \u017f İ \u0131",
+        "\U0001f3f3\ufe0f\u200d\U0001f308\U0010ffff\ue000",
+        " leading and trailing ",
+    ],
+)
+def test_texts_come_back_as_they_were_sent(service: Service, text: str) -> None:
+    """In descriptions, references, user ids and metadata; and they are found by them."""
+    al = service.open_account(user_id=text, name=text, metadata={text: text})
+    account = service.read(f"/v1/accounts/{al}")
+    assert (account["user_id"], account["name"], account["metadata"]) == (text, text, {text: text})
+    deposit = {"account_id": al, "amount": 5, "currency": "USD", "description": text}
+    entry = service.make("/v1/deposits", {**deposit, "reference": text, "metadata": {text: text}})
+    assert (entry["description"], entry["reference"]) == (text, text)
+    assert entry["metadata"] == {text: text}
+    wanted = json.dumps({text: text})
+    for path, query in (
+        ("/v1/accounts", {"user_id": text}),
+        ("/v1/accounts", {"metadata": wanted}),
+        ("/v1/entries", {"reference": text}),
+        (f"/v1/accounts/{al}/entries", {"reference": text}),
+        (f"/v1/accounts/{al}/entries", {"metadata": wanted}),
+    ):
+        assert len(service.read(path, **query)["items"]) == 1, (path, query)
+    assert service.read("/v1/accounts", user_id=text + "x")["items"] == []
+
+
+def test_whole_numbers_of_64_bits_are_kept_exactly(service: Service) -> None:
+    """In metadata and in filters on it, to the last unit."""
+    extremes = {"most": 2**63 - 1, "least": -(2**63), "odd": 2**53 + 1}
+    al = service.open_account(metadata=extremes)
+    assert service.read(f"/v1/accounts/{al}")["metadata"] == extremes
+    for name, value in extremes.items():
+        found = [
+            service.read("/v1/accounts", metadata=json.dumps({name: value + step}))["items"]
+            for step in ((0, -1) if value > 0 else (0, 1))
+        ]
+        assert [len(items) for items in found] == [1, 0], name
 
 
 @pytest.mark.parametrize(
