@@ -272,6 +272,15 @@ class Service(Client):
         id: str = self.make("/v1/ledgers", {"name": "another", **wanted})["id"]
         return id
 
+    def list_ledgers(self) -> list[dict[str, Any]]:
+        """Every ledger that this key may use, page by page."""
+        page = self.read("/v1/ledgers", limit=200)
+        ledgers: list[dict[str, Any]] = page["items"]
+        while page["next"]:
+            page = self.read("/v1/ledgers", limit=200, cursor=page["next"])
+            ledgers += page["items"]
+        return ledgers
+
     def count_rows(self) -> dict[str, int]:
         """The position and what is stored in this ledger, asked of the database."""
         uuid = self.ledger.partition("_")[2]

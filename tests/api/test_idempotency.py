@@ -313,7 +313,7 @@ def test_a_ledger_asked_for_at_the_same_moment_is_made_once(
     service: Service, other_process: RunningApi
 ) -> None:
     """Through two processes, one ledger and equal answers."""
-    key, before = uuid4().hex, len(service.read("/v1/ledgers")["items"])
+    key, before = uuid4().hex, len(service.list_ledgers())
     clients = [
         service.speak(service.key.secret, api=api)
         for api in (service.api, other_process)
@@ -325,7 +325,7 @@ def test_a_ledger_asked_for_at_the_same_moment_is_made_once(
         )
     assert len({(answer.status_code, answer.content) for answer in answers}) == 1
     assert sum("idempotency-replayed" not in answer.headers for answer in answers) == 1
-    assert len(service.read("/v1/ledgers")["items"]) == before + 1
+    assert len(service.list_ledgers()) == before + 1
 
 
 def test_what_one_process_registers_the_other_knows(

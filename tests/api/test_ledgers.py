@@ -25,7 +25,7 @@ def test_a_ledger_is_made_once_under_its_key(service: Service) -> None:
     }
     assert answer.headers["location"] == f"/v1/ledgers/{ledger['id']}"
     assert service.get(answer.headers["location"]).content == answer.content
-    assert ledger in service.read("/v1/ledgers")["items"]
+    assert ledger in service.list_ledgers()
     asset = service.send("PUT", f"/v1/ledgers/{ledger['id']}/assets/BTC", {"exponent": 8})
     assert (asset.status_code, asset.json()) == (200, {"code": "BTC", "exponent": 8})
     again = service.post("/v1/ledgers", wanted, key='"books-1' + service.ledger + '"')
@@ -57,10 +57,10 @@ def test_a_ledger_is_made_once_under_its_key(service: Service) -> None:
 )
 def test_a_ledger_that_cannot_be(service: Service, wrong: dict[str, Any]) -> None:
     """Names and assets are checked, and no ledger is made."""
-    before = len(service.read("/v1/ledgers")["items"])
+    before = len(service.list_ledgers())
     answer = service.post("/v1/ledgers", wrong)
     assert (answer.status_code, read_problem(answer)["code"]) == (422, "invalid_request")
-    assert len(service.read("/v1/ledgers")["items"]) == before
+    assert len(service.list_ledgers()) == before
 
 
 def test_assets_have_the_exponent_they_were_registered_with(service: Service) -> None:
@@ -164,6 +164,26 @@ def test_a_key_that_is_limited_to_ledgers_sees_no_others(service: Service) -> No
         assert (answer.status_code, read_problem(answer)["code"]) == (404, "not_found")
     made = limited.post("/v1/ledgers", {"name": "x"})
     assert (made.status_code, read_problem(made)["code"]) == (403, "forbidden")
+
+
+def test_ledgers_are_listed_in_pages(service: Service) -> None:
+    """The oldest first, each once, whatever is made meanwhile; the cursor is of that list alone."""
+    wanted = [service.ledger, *(service.make_ledger() for _ in range(4))]
+    some = service.client(ledgers=wanted)
+    page = some.get("/v1/ledgers", limit=2)
+    seen = [ledger["id"] for ledger in page.json()["items"]]
+    while "link" in page.headers:
+        service.make_ledger()
+        link = page.headers["link"]
+        page = some.get(link[1 : link.index(">")])
+        seen += [ledger["id"] for ledger in page.json()["items"]]
+    assert seen == wanted
+    assert page.json()["next"] is None
+    for query in ({"limit": 0}, {"cursor": "x"}, {"name": "main"}):
+        assert some.get("/v1/ledgers", **query).status_code == 422
+    cursor = some.read("/v1/ledgers", limit=1)["next"]
+    answer = some.get("/v1/accounts", cursor=cursor)
+    assert read_problem(answer)["code"] == "invalid_cursor"
 
 
 def test_a_key_of_several_ledgers_says_which(service: Service) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,6 +12,7 @@ from starlette.responses import Response
 from catena.api import examples
 from catena.api.bodies import Body, CurrencyCode, Text, decode
 from catena.api.documentation import describe
+from catena.api.pages import PageQuery, open_cursor, page_reply, seal_cursor
 from catena.api.requests import app_of, authenticate, read_body, read_header, respond
 from catena.api.views import AssetView, LedgerList, LedgerView, encode, view_ledger
 from catena.api.writes import REPLAYED, Reply, digest, fingerprint, parse_key, require
@@ -31,6 +32,8 @@ from catena.settings import LIMITS
 __all__ = ["router"]
 
 router = APIRouter(tags=["Ledgers"])
+
+_LIST: Final = "ledgers"
 
 
 class AssetRequest(Body):
@@ -98,21 +101,29 @@ async def post_ledger(request: Request) -> Response:
     summary="List the ledgers that the credential may use",
     operation_id="list_ledgers",
     openapi_extra=describe(
-        answers={200: ("The ledgers.", LedgerList, {"items": [examples.LEDGER]})},
+        answers={200: ("A page.", LedgerList, {"items": [examples.LEDGER], "next": None})},
         headers=(),
+        errors=("invalid_request", "invalid_cursor"),
+        sends=("Link",),
     ),
 )
-async def list_ledgers(request: Request) -> Response:
-    """Every ledger of the installation, or those that the credential is limited to."""
+async def list_ledgers(request: Request, query: Annotated[PageQuery, Query()]) -> Response:
+    """Those of the installation, or those that the credential is limited to, the oldest first."""
     app = app_of(request)
     caller = await authenticate(request)
     require(caller, Scope.LEDGERS_READ)
-    ledgers = [
-        view_ledger(ledger)
+    state = open_cursor(app.cursor_secret, query, _LIST)
+    found = [
+        ledger
         for ledger in await app.ledgers.refresh()
         if caller.ledgers is None or ledger.id in caller.ledgers
+        if state is None or ledger.number > state[0]
     ]
-    return respond(Reply(200, encode(LedgerList(ledgers))))
+    page, cursor = found[: query.limit], None
+    if len(found) > len(page):
+        cursor = seal_cursor(app.cursor_secret, query, _LIST, [page[-1].number])
+    view = LedgerList([view_ledger(ledger) for ledger in page], cursor)
+    return respond(page_reply(request, view, cursor))
 
 
 @router.get(

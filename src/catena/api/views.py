@@ -123,9 +123,10 @@ class LedgerView(Struct, frozen=True):
 
 
 class LedgerList(Struct, frozen=True):
-    """Ledgers, the oldest first."""
+    """Ledgers, the oldest first, and the cursor of the next page."""
 
     items: Sequence[LedgerView]
+    next: Annotated[str | None, Meta(description="Null on the last page.")]
 
 
 class ResultView(Struct, frozen=True, omit_defaults=True):
