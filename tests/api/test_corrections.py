@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from catena.settings import Settings
 from tests.contract import read_problem
 from tests.server import Service
 
@@ -177,3 +178,15 @@ def test_a_correction_has_a_reference_of_its_own(service: Service) -> None:
     answer = service.post(f"/v1/entries/{other}/refund", {"amount": 2, "reference": "r"})
     assert (answer.status_code, read_problem(answer)["code"]) == (409, "reference_conflict")
     assert service.read_posted(al, bo) == [9, 1]
+
+
+def test_reversals_of_reversals_have_an_end(service: Service) -> None:
+    """Each turns the balance back and forth; past the depth that is set, a new entry is needed."""
+    al, bo = service.open_account(funded=10), service.open_account()
+    id, depth = pay(service, al, bo, 5), 0
+    while (answer := service.post(f"/v1/entries/{id}/reverse", {})).status_code == 201:
+        id, depth = answer.json()["id"], depth + 1
+        assert service.read_posted(bo) == [0 if depth % 2 else 5]
+        assert depth <= Settings().correction_depth
+    assert (answer.status_code, read_problem(answer)["code"]) == (422, "correction_too_deep")
+    assert depth >= Settings().correction_depth - 1

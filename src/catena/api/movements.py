@@ -136,7 +136,13 @@ _POSTING_ERRORS: Final = (
     "balance_out_of_range",
 )
 _MONEY_ERRORS: Final = ("unknown_currency", "invalid_amount")
-_CORRECTION_ERRORS: Final = ("invalid_id", "unknown_entry", "already_reversed", "already_refunded")
+_CORRECTION_ERRORS: Final = (
+    "invalid_id",
+    "unknown_entry",
+    "already_reversed",
+    "already_refunded",
+    "correction_too_deep",
+)
 
 
 def _add_route(
