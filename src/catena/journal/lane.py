@@ -231,7 +231,7 @@ class Lane:
         _log.error("piece_failed", ledger=self.ledger_id, exc_info=error)
         for piece in pieces:
             if not piece.answered:
-                piece.answer(CatenaError())
+                piece.answer(OutcomeUnknown() if piece.in_doubt else CatenaError())
 
     def _note_lost(self, attempt: Attempt, error: Exception) -> None:
         self.counts.lost += 1
