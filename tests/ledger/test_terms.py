@@ -20,10 +20,11 @@ def make(
     reserved: int = 0,
     floor: int | None = 0,
     status: AccountStatus = ACTIVE,
+    role: str | None = None,
 ) -> tuple[Profile, Account]:
     """A wallet in its third revision, as people see it and as decisions read it."""
     type = AccountType.LIABILITY
-    profile = Profile("acct_1", type, "USD", None, "ada", None, "{}", status, floor, None, 3)
+    profile = Profile("acct_1", type, "USD", role, "ada", None, "{}", status, floor, None, 3)
     account = Account(
         "acct_1", type, "USD", floor=floor, status=status, credits=posted, reserved=reserved
     )
@@ -58,6 +59,8 @@ def refuse(
         (make(posted=-5, floor=-9),            3,    {"status": CLOSED}, "account_not_empty"),
         (make(posted=0, floor=-9, reserved=1), 3,    {"status": CLOSED}, "account_not_empty"),
         (make(),                               3,    {"status": CLOSED}, None),
+        (make(role="clearing", floor=None),    3,    {"status": CLOSED}, "system_account"),
+        (make(role="clearing", floor=None),    3,    {"status": FROZEN}, None),
         (make(),                               3,    {"floor": None},    "floor_not_changeable"),
         (make(floor=None),                     3,    {"floor": 0},       "floor_not_changeable"),
         (make(floor=None, posted=-7),          3,    {"floor": None},    None),

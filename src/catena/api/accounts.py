@@ -203,7 +203,13 @@ async def patch_account(
         body=CloseRequest,
         example={},
         headers=("Idempotency-Key", "Catena-Ledger"),
-        errors=("invalid_id", "unknown_account", "account_closed", "account_not_empty"),
+        errors=(
+            "invalid_id",
+            "unknown_account",
+            "system_account",
+            "account_closed",
+            "account_not_empty",
+        ),
         sends=("ETag",),
     ),
 )

@@ -45,19 +45,28 @@ class TermsChange(NamedTuple):
 
 
 def refuse_change(change: TermsChange, profile: Profile, account: Account) -> Refusal | None:
-    """Why the change cannot be made to the account as it stands, or None."""
+    """Why the change cannot be made to the account as it stands, or None.
+
+    Of several reasons the one that comes first in `RefusalCode`.
+    """
     changed = profile._replace(**change.fields)  # type: ignore[arg-type]  # checked at the edge
-    if change.revision is not None and change.revision != profile.revision:
-        return Refusal(RefusalCode.STALE_REVISION, profile.id)
-    if profile.status is AccountStatus.CLOSED:
-        return Refusal(RefusalCode.ACCOUNT_CLOSED, profile.id)
-    if changed.status is AccountStatus.CLOSED and (account.posted or account.reserved):
-        return Refusal(RefusalCode.ACCOUNT_NOT_EMPTY, profile.id)
-    if (changed.floor is None) is not (profile.floor is None):
-        return Refusal(RefusalCode.FLOOR_NOT_CHANGEABLE, profile.id)
-    if changed.floor is not None and account.posted - account.reserved < changed.floor:
-        return Refusal(RefusalCode.FLOOR_ABOVE_BALANCE, profile.id)
-    return None
+    closes = changed.status is AccountStatus.CLOSED
+    floor = changed.floor
+    found = {
+        RefusalCode.STALE_REVISION: change.revision not in {None, profile.revision},
+        # Its operations need it for ever.
+        RefusalCode.SYSTEM_ACCOUNT: closes and profile.role is not None,
+        RefusalCode.ACCOUNT_CLOSED: profile.status is AccountStatus.CLOSED,
+        RefusalCode.ACCOUNT_NOT_EMPTY: closes and bool(account.posted or account.reserved),
+        RefusalCode.FLOOR_NOT_CHANGEABLE: (floor is None) is not (profile.floor is None),
+        RefusalCode.FLOOR_ABOVE_BALANCE: (
+            floor is not None and account.posted - account.reserved < floor
+        ),
+    }
+    reasons = [code for code, holds in found.items() if holds]
+    if not reasons:
+        return None
+    return Refusal(min(reasons, key=lambda code: code.precedence), profile.id)
 
 
 def change_terms(change: TermsChange, profile: Profile, account: Account) -> Profile:
