@@ -36,10 +36,10 @@ from tests.postgres import Database, ask
 __all__ = [
     "CREDENTIAL_CACHE_SECONDS",
     "ORDINARY",
+    "Api",
     "Client",
     "Key",
     "RunningApi",
-    "Service",
     "api_database",
     "api_process",
     "contract",
@@ -231,7 +231,7 @@ class Client:
         return [self.read(f"/v1/accounts/{id}/balance")["posted"] for id in accounts]
 
 
-class Service(Client):
+class Api(Client):
     """A client that may do everything, in a ledger of the test's own; and how to get others."""
 
     def __init__(self, api: RunningApi, database: Database, key: Key, contract: Contract) -> None:
@@ -333,8 +333,8 @@ def root_key(api_database: Database) -> Key:
 @pytest.fixture
 def service(
     api_process: RunningApi, api_database: Database, root_key: Key, contract: Contract
-) -> Iterator[Service]:
+) -> Iterator[Api]:
     """The service, spoken to in a ledger that only this test uses."""
-    service = Service(api_process, api_database, root_key, contract)
+    service = Api(api_process, api_database, root_key, contract)
     yield service
     service.close()

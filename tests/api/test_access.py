@@ -11,9 +11,9 @@ from catena.auth.scopes import ALL_SCOPES, Scope
 from tests.contract import Contract, read_problem
 from tests.server import (
     CREDENTIAL_CACHE_SECONDS,
+    Api,
     Client,
     RunningApi,
-    Service,
     make_key,
     revoke,
 )
@@ -89,7 +89,7 @@ def test_every_operation_of_the_document_is_in_the_table(contract: Contract) -> 
 
 
 @pytest.mark.parametrize("scope", ALL_SCOPES)
-def test_an_operation_needs_its_scope_and_no_other(service: Service, scope: Scope) -> None:
+def test_an_operation_needs_its_scope_and_no_other(service: Api, scope: Scope) -> None:
     """Without its scope an operation is 403 and runs nothing; with it alone, it is let through."""
     others = service.client(*(other for other in ALL_SCOPES if other is not scope))
     alone = service.client(scope)
@@ -107,7 +107,7 @@ def test_an_operation_needs_its_scope_and_no_other(service: Service, scope: Scop
             assert ask(alone, method, path, body).status_code == 403, path
 
 
-def test_a_batch_needs_the_scope_of_each_of_its_operations(service: Service) -> None:
+def test_a_batch_needs_the_scope_of_each_of_its_operations(service: Api) -> None:
     """One operation without its scope, and nothing of the batch runs, nor is its key remembered."""
     al, bo = service.open_account(funded=10), service.open_account()
     transfers = service.client(Scope.TRANSFERS_WRITE)
@@ -139,7 +139,7 @@ def test_a_batch_needs_the_scope_of_each_of_its_operations(service: Service) -> 
         "Bearer " + "x" * 10_000,
     ],
 )
-def test_without_a_key_in_force_everything_is_401(service: Service, header: str | None) -> None:
+def test_without_a_key_in_force_everything_is_401(service: Api, header: str | None) -> None:
     """Each operation says how to authenticate, and stores nothing."""
     nobody = service.speak("")
     del nobody.http.headers["Authorization"]
@@ -152,7 +152,7 @@ def test_without_a_key_in_force_everything_is_401(service: Service, header: str 
     assert service.count_rows() == before
 
 
-def test_a_key_works_however_its_scheme_is_written(service: Service) -> None:
+def test_a_key_works_however_its_scheme_is_written(service: Api) -> None:
     """The scheme's case does not matter, the key's does; two credentials are one too many."""
     key = make_key(service.database.service_dsn)
     client = service.speak(key.secret)
@@ -170,7 +170,7 @@ def test_a_key_works_however_its_scheme_is_written(service: Service) -> None:
 
 
 def test_a_revoked_key_is_refused_within_the_named_seconds(
-    service: Service, other_process: RunningApi
+    service: Api, other_process: RunningApi
 ) -> None:
     """On both roads: transfers and balances answered in the protocol, and the ordinary ones."""
     al, bo = service.open_account(funded=10_000), service.open_account()

@@ -9,10 +9,10 @@ import httpx2
 import pytest
 
 from tests.contract import read_problem
-from tests.server import Client, RunningApi, Service
+from tests.server import Api, Client, RunningApi
 
 
-def test_an_account_is_answered_as_it_was_opened(service: Service) -> None:
+def test_an_account_is_answered_as_it_was_opened(service: Api) -> None:
     """What is sent comes back, with defaults filled in, and is read again as it was answered."""
     opened = service.post(
         "/v1/accounts",
@@ -59,7 +59,7 @@ def test_an_account_is_answered_as_it_was_opened(service: Service) -> None:
     ],
 )
 def test_a_wallet_has_a_floor_and_a_system_of_books_has_none(
-    service: Service, terms: dict[str, object], floor: int | None
+    service: Api, terms: dict[str, object], floor: int | None
 ) -> None:
     """Left out, the floor is 0 for a liability and none for the others; null says none."""
     assert service.make("/v1/accounts", {"currency": "USD", **terms})["floor"] == floor
@@ -92,7 +92,7 @@ def test_a_wallet_has_a_floor_and_a_system_of_books_has_none(
     ],
 )
 def test_a_field_that_cannot_be_is_pointed_at(
-    service: Service, wrong: dict[str, object], pointer: str
+    service: Api, wrong: dict[str, object], pointer: str
 ) -> None:
     """An invalid field is 422, with a pointer to it, and no account is opened."""
     before = service.count_rows()
@@ -103,13 +103,13 @@ def test_a_field_that_cannot_be_is_pointed_at(
     assert service.count_rows() == before
 
 
-def test_a_missing_field_is_pointed_at(service: Service) -> None:
+def test_a_missing_field_is_pointed_at(service: Api) -> None:
     """A request without its currency says so."""
     problem = read_problem(service.post("/v1/accounts", {}))
     assert problem["errors"] == [{"pointer": "/currency", "detail": "Field required"}]
 
 
-def test_currencies_have_the_exponents_of_the_standard_or_of_the_ledger(service: Service) -> None:
+def test_currencies_have_the_exponents_of_the_standard_or_of_the_ledger(service: Api) -> None:
     """ISO 4217 is there, metals and unregistered codes are not."""
     for currency, status in {"JPY": 201, "BHD": 201, "CLF": 201, "XAU": 422, "PTS": 422}.items():
         answer = service.post("/v1/accounts", {"currency": currency})
@@ -118,7 +118,7 @@ def test_currencies_have_the_exponents_of_the_standard_or_of_the_ledger(service:
             assert read_problem(answer)["code"] == "unknown_currency"
 
 
-def test_lists_are_filtered_by_everything_they_offer(service: Service) -> None:
+def test_lists_are_filtered_by_everything_they_offer(service: Api) -> None:
     """User, currency, type, status, role and metadata select; together, all must hold."""
     al = service.open_account("USD", 5, user_id="al", metadata={"tier": "gold", "n": 1})
     al_euros = service.open_account("EUR", user_id="al", metadata={"tier": "gold"})
@@ -148,7 +148,7 @@ def test_lists_are_filtered_by_everything_they_offer(service: Service) -> None:
         assert [item["id"] for item in found] == sorted(item["id"] for item in found)
 
 
-def test_pages_follow_each_other_whatever_is_opened_meanwhile(service: Service) -> None:
+def test_pages_follow_each_other_whatever_is_opened_meanwhile(service: Api) -> None:
     """The cursor, and the Link that carries it, continue the list; each account comes once."""
     first = [service.open_account(user_id="al") for _ in range(5)]
     page = service.get("/v1/accounts", user_id="al", limit=2)
@@ -186,7 +186,7 @@ def test_pages_follow_each_other_whatever_is_opened_meanwhile(service: Service) 
     ],
 )
 def test_a_query_that_cannot_be_is_refused(
-    service: Service, query: dict[str, object], code: str
+    service: Api, query: dict[str, object], code: str
 ) -> None:
     """Bad parameters are 422, pointed at, and nothing of their values is repeated."""
     answer = service.get("/v1/accounts", **query)
@@ -197,7 +197,7 @@ def test_a_query_that_cannot_be_is_refused(
         assert error["pointer"].startswith(f"/query/{next(iter(query))}")
 
 
-def test_a_cursor_belongs_to_one_list(service: Service) -> None:
+def test_a_cursor_belongs_to_one_list(service: Api) -> None:
     """With other filters, of another list, or touched, it is refused."""
     for _ in range(3):
         service.open_account(user_id="al")
@@ -217,7 +217,7 @@ def test_a_cursor_belongs_to_one_list(service: Service) -> None:
     assert read_problem(answer)["code"] == "invalid_cursor"
 
 
-def test_a_change_names_the_revision_that_was_read(service: Service) -> None:
+def test_a_change_names_the_revision_that_was_read(service: Api) -> None:
     """If-Match is needed, must be the current ETag, and each change gives the next one."""
     id = service.open_account(name="old", metadata={"a": 1})
     path = f"/v1/accounts/{id}"
@@ -240,9 +240,7 @@ def test_a_change_names_the_revision_that_was_read(service: Service) -> None:
     assert service.patch(path, {"name": "any"}, "*").headers["etag"] == '"3"'
 
 
-def test_of_changes_at_the_same_moment_one_wins(
-    service: Service, other_process: RunningApi
-) -> None:
+def test_of_changes_at_the_same_moment_one_wins(service: Api, other_process: RunningApi) -> None:
     """Through two processes, each revision is given to one change, and the others are told."""
     id = service.open_account(name="0")
     clients = [
@@ -280,7 +278,7 @@ def _rename(id: str, etag: str, client: Client, name: str) -> httpx2.Response:
     ],
 )
 def test_what_is_left_out_of_a_change_stays(
-    service: Service, change: dict[str, object], field: str, value: object
+    service: Api, change: dict[str, object], field: str, value: object
 ) -> None:
     """A change sets what it names, null clears, and nothing else moves."""
     id = service.open_account(funded=100, name="n", metadata={"a": 1}, ceiling=900)
@@ -304,7 +302,7 @@ def test_what_is_left_out_of_a_change_stays(
     ],
 )
 def test_a_change_that_cannot_be_is_refused(
-    service: Service, change: dict[str, object], code: str
+    service: Api, change: dict[str, object], code: str
 ) -> None:
     """What an account was opened as never changes, and its floor stays below its balance."""
     id = service.open_account(funded=100)
@@ -313,7 +311,7 @@ def test_a_change_that_cannot_be_is_refused(
     assert service.read(f"/v1/accounts/{id}")["revision"] == 1
 
 
-def test_an_empty_account_is_closed_for_ever(service: Service) -> None:
+def test_an_empty_account_is_closed_for_ever(service: Api) -> None:
     """Closing needs a balance of zero; then nothing is posted, changed or closed again."""
     id = service.open_account(funded=100)
     path = f"/v1/accounts/{id}"
@@ -334,7 +332,7 @@ def test_an_empty_account_is_closed_for_ever(service: Service) -> None:
         assert (answer.status_code, read_problem(answer)["code"]) == (422, "account_closed")
 
 
-def test_ids_that_are_none_and_accounts_that_are_not_there(service: Service) -> None:
+def test_ids_that_are_none_and_accounts_that_are_not_there(service: Api) -> None:
     """A malformed id is 422; one that nothing has is 404; on every route of an account."""
     for id, codes in {
         "acct_" + "0" * 32: {"not_found", "unknown_account"},

@@ -14,10 +14,10 @@ import pytest
 
 from tests.api.bad_bodies import BAD_BODIES, INVALID, MALFORMED, MARK
 from tests.contract import read_problem
-from tests.server import ORDINARY, Service, took_hot_road
+from tests.server import ORDINARY, Api, took_hot_road
 
 
-def two_wallets(service: Service) -> str:
+def two_wallets(service: Api) -> str:
     """The text of a transfer that would succeed."""
     al, bo = service.open_account(funded=100), service.open_account()
     return json.dumps(
@@ -39,7 +39,7 @@ def strip(answer: httpx2.Response) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("name", BAD_BODIES)
-def test_a_bad_body_is_a_problem_on_both_roads(service: Service, name: str) -> None:
+def test_a_bad_body_is_a_problem_on_both_roads(service: Api, name: str) -> None:
     """The same code, status and pointers either way; nothing is written, nothing is repeated."""
     change, (status, code), pointer = BAD_BODIES[name]
     content = change(two_wallets(service))
@@ -67,7 +67,7 @@ def test_a_bad_body_is_a_problem_on_both_roads(service: Service, name: str) -> N
     assert service.count_rows() == after
 
 
-def list_writes(service: Service) -> Iterator[tuple[str, str, Any]]:
+def list_writes(service: Api) -> Iterator[tuple[str, str, Any]]:
     """Every other route that takes a body: method, path, and a body that it takes."""
     al = service.open_account(funded=100, name="al")
     empty = service.open_account()
@@ -85,7 +85,7 @@ def list_writes(service: Service) -> Iterator[tuple[str, str, Any]]:
     yield "PUT", f"/v1/ledgers/{service.ledger}/assets/PTS", {"exponent": 0}
 
 
-def test_every_route_refuses_what_is_no_json_of_ours(service: Service) -> None:
+def test_every_route_refuses_what_is_no_json_of_ours(service: Api) -> None:
     """Each one as transfers do, and the state is as it was."""
     shapeless = [name for name in BAD_BODIES if BAD_BODIES[name][1] == MALFORMED]
     writes = list(list_writes(service))
@@ -107,7 +107,7 @@ def test_every_route_refuses_what_is_no_json_of_ours(service: Service) -> None:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_bodies_have_a_size(service: Service, *, chunked: bool) -> None:
+def test_bodies_have_a_size(service: Api, *, chunked: bool) -> None:
     """10 MB are refused on every route, whether their length is declared or not."""
     text = two_wallets(service)
     writes = [("POST", "/v1/transfers", {}), *list_writes(service)]
@@ -127,7 +127,7 @@ def test_bodies_have_a_size(service: Service, *, chunked: bool) -> None:
         assert answer.status_code == status
 
 
-def test_a_body_must_be_declared_as_json(service: Service) -> None:
+def test_a_body_must_be_declared_as_json(service: Api) -> None:
     """Parameters and case do not matter; another type, none or a compressed body is 415."""
     text = two_wallets(service)
     for number, (declared, encoding, status) in enumerate(
@@ -155,7 +155,7 @@ def test_a_body_must_be_declared_as_json(service: Service) -> None:
             assert read_problem(answer)["code"] == "unsupported_media_type"
 
 
-def test_methods_that_a_path_does_not_take(service: Service) -> None:
+def test_methods_that_a_path_does_not_take(service: Api) -> None:
     """405 names those that it takes; a path that is none is 404 by any method."""
     al = service.open_account()
     for path, allowed in {
@@ -188,7 +188,7 @@ def test_methods_that_a_path_does_not_take(service: Service) -> None:
             assert (answer.status_code, read_problem(answer)["code"]) == (404, "not_found"), path
 
 
-def test_nothing_of_a_query_is_repeated(service: Service) -> None:
+def test_nothing_of_a_query_is_repeated(service: Api) -> None:
     """Whatever a parameter's value is, the answer points at the parameter alone."""
     al = service.open_account()
     for path in ("/v1/accounts", "/v1/entries", f"/v1/accounts/{al}/entries"):

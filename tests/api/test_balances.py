@@ -8,20 +8,20 @@ from typing import Any
 import pytest
 
 from tests.contract import read_problem
-from tests.server import Service
+from tests.server import Api
 
 EARLY, LATE = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
 MICROSECOND = dt.timedelta(microseconds=1)
 
 
-def deposit(service: Service, account: str, amount: int, **more: object) -> dict[str, Any]:
+def deposit(service: Api, account: str, amount: int, **more: object) -> dict[str, Any]:
     """A deposit; gives its entry."""
     body = {"account_id": account, "amount": amount, "currency": "USD", **more}
     entry: dict[str, Any] = service.make("/v1/deposits", body)
     return entry
 
 
-def test_a_balance_says_what_it_is_as_of(service: Service) -> None:
+def test_a_balance_says_what_it_is_as_of(service: Api) -> None:
     """Posted with its totals, reserved, available above the floor, position and version."""
     al = service.open_account(floor=-70)
     deposit(service, al, 500)
@@ -43,7 +43,7 @@ def test_a_balance_says_what_it_is_as_of(service: Service) -> None:
     }
 
 
-def test_every_type_shows_its_normal_side(service: Service) -> None:
+def test_every_type_shows_its_normal_side(service: Api) -> None:
     """Assets and expenses grow by debits, the others by credits; without a floor, no available."""
     ids = {
         type: service.open_account(type=type, floor=None)
@@ -63,7 +63,7 @@ def test_every_type_shows_its_normal_side(service: Service) -> None:
         assert (after["floor"], after["available"]) == (None, None)
 
 
-def test_a_balance_is_current_for_whoever_reads_after_an_answer(service: Service) -> None:
+def test_a_balance_is_current_for_whoever_reads_after_an_answer(service: Api) -> None:
     """Each read shows everything that was acknowledged before it."""
     al, bo = service.open_account(funded=50), service.open_account()
     for moved in range(1, 51):
@@ -73,7 +73,7 @@ def test_a_balance_is_current_for_whoever_reads_after_an_answer(service: Service
         assert (balance["posted"], balance["position"]) == (moved, entry["position"])
 
 
-def test_as_it_was_recorded(service: Service) -> None:
+def test_as_it_was_recorded(service: Api) -> None:
     """At a moment, that moment included; what was learned later does not count."""
     al = service.open_account(floor=-5)
     account = service.read(f"/v1/accounts/{al}")
@@ -105,7 +105,7 @@ def test_as_it_was_recorded(service: Service) -> None:
     assert (later["posted"], later["floor"], later["available"]) == (110, -50, 160)
 
 
-def test_as_it_took_effect(service: Service) -> None:
+def test_as_it_took_effect(service: Api) -> None:
     """Backdated lines count from their effective date; reserved and floor have none."""
     al = service.open_account()
     now = deposit(service, al, 100)
@@ -127,7 +127,7 @@ def test_as_it_took_effect(service: Service) -> None:
         assert (balance["reserved"], balance["floor"], balance["available"]) == (None, None, None)
 
 
-def test_what_was_known_then_of_what_had_taken_effect_by_then(service: Service) -> None:
+def test_what_was_known_then_of_what_had_taken_effect_by_then(service: Api) -> None:
     """Both moments together: a correction that came later is not in an earlier report."""
     al = service.open_account()
     known = deposit(service, al, 100, effective_at=EARLY)
@@ -138,7 +138,7 @@ def test_what_was_known_then_of_what_had_taken_effect_by_then(service: Service) 
     assert service.read(path, effective_at=LATE)["posted"] == 110
 
 
-def test_before_it_was_opened_there_is_no_balance(service: Service) -> None:
+def test_before_it_was_opened_there_is_no_balance(service: Api) -> None:
     """By recorded time an account begins when it is opened."""
     al = service.open_account()
     answer = service.get(f"/v1/accounts/{al}/balance", recorded_at=EARLY)
@@ -166,7 +166,7 @@ def test_before_it_was_opened_there_is_no_balance(service: Service) -> None:
         "2026-01-01T00:00:00Z\0",
     ],
 )
-def test_what_is_no_moment(service: Service, name: str, moment: str) -> None:
+def test_what_is_no_moment(service: Api, name: str, moment: str) -> None:
     """A moment is RFC 3339 with an offset, within the calendar of UTC."""
     al = service.open_account()
     answer = service.get(f"/v1/accounts/{al}/balance", **{name: moment})

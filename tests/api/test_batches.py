@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.contract import read_problem
-from tests.server import Service
+from tests.server import Api
 
 
 def move(source: str, destination: str, amount: object, **more: object) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def move(source: str, destination: str, amount: object, **more: object) -> dict[
     }
 
 
-def test_every_operation_can_stand_in_a_batch(service: Service) -> None:
+def test_every_operation_can_stand_in_a_batch(service: Api) -> None:
     """One commit, positions in order, each result names its entry."""
     al, bo, euros = service.open_account(), service.open_account(), service.open_account("EUR")
     operations = [
@@ -65,7 +65,7 @@ def test_every_operation_can_stand_in_a_batch(service: Service) -> None:
     assert service.read_posted(al, bo, euros) == [499, 201, 100]
 
 
-def test_atomic_means_all_or_none(service: Service) -> None:
+def test_atomic_means_all_or_none(service: Api) -> None:
     """The first refusal is the answer, says which operation it was, and nothing is posted."""
     al, bo = service.open_account(funded=100), service.open_account()
     before = service.count_rows()
@@ -79,7 +79,7 @@ def test_atomic_means_all_or_none(service: Service) -> None:
     assert service.read_posted(al, bo) == [100, 0]
 
 
-def test_each_stands_for_itself(service: Service) -> None:
+def test_each_stands_for_itself(service: Api) -> None:
     """Refused ones harm no neighbour; each has its own result, in order, and decides on what came
     before it.
     """
@@ -116,7 +116,7 @@ def test_each_stands_for_itself(service: Service) -> None:
 @pytest.mark.parametrize("mode", ["atomic", "each"])
 @pytest.mark.parametrize("amounts", [(60, 30, 10), (60, 30, 11), (101, 102, 103)])
 def test_a_batch_is_replayed_as_it_was_answered(
-    service: Service, mode: str, amounts: tuple[int, ...]
+    service: Api, mode: str, amounts: tuple[int, ...]
 ) -> None:
     """Under one key, results and refusals come again byte for byte, and nothing moves twice."""
     al, bo = service.open_account(funded=100), service.open_account()
@@ -135,7 +135,7 @@ def test_a_batch_is_replayed_as_it_was_answered(
     assert (other.status_code, read_problem(other)["code"]) == (422, "idempotency_key_reused")
 
 
-def test_a_reference_counts_within_a_batch_and_before_it(service: Service) -> None:
+def test_a_reference_counts_within_a_batch_and_before_it(service: Api) -> None:
     """The same content under one reference is one entry, other content is refused."""
     al, bo = service.open_account(funded=100), service.open_account()
     paid = service.make(
@@ -155,7 +155,7 @@ def test_a_reference_counts_within_a_batch_and_before_it(service: Service) -> No
     assert service.read("/v1/entries", reference="a")["items"] == [paid]
 
 
-def test_a_batch_says_which_operation_is_malformed(service: Service) -> None:
+def test_a_batch_says_which_operation_is_malformed(service: Api) -> None:
     """Nothing runs when one operation is no operation, whatever the mode."""
     al, bo = service.open_account(funded=100), service.open_account()
     before = service.count_rows()
@@ -184,7 +184,7 @@ def test_a_batch_says_which_operation_is_malformed(service: Service) -> None:
     assert service.count_rows() == before
 
 
-def test_ten_thousand_operations_and_not_one_more(service: Service) -> None:
+def test_ten_thousand_operations_and_not_one_more(service: Api) -> None:
     """The largest batch is one commit; one more operation is refused before anything runs."""
     al, bo = service.open_account(funded=10_000), service.open_account()
     batch = {"mode": "atomic", "operations": [move(al, bo, 1)] * 10_000}

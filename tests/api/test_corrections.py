@@ -6,17 +6,17 @@ import pytest
 
 from catena.settings import Settings
 from tests.contract import read_problem
-from tests.server import Service
+from tests.server import Api
 
 
-def pay(service: Service, al: str, bo: str, amount: int, **more: object) -> str:
+def pay(service: Api, al: str, bo: str, amount: int, **more: object) -> str:
     """A transfer; gives its entry's id."""
     body = {"source_account_id": al, "destination_account_id": bo, "amount": amount}
     id: str = service.make("/v1/transfers", {**body, "currency": "USD", **more})["id"]
     return id
 
 
-def test_a_reversal_mirrors_the_whole_entry(service: Service) -> None:
+def test_a_reversal_mirrors_the_whole_entry(service: Api) -> None:
     """Each line stands on the other side; both entries point at each other."""
     al, bo = service.open_account(funded=1000), service.open_account()
     fee = {"type": "fixed", "name": "flat", "amount": 9}
@@ -33,7 +33,7 @@ def test_a_reversal_mirrors_the_whole_entry(service: Service) -> None:
     assert service.read_posted(al, bo) == [1000, 0]
 
 
-def test_one_reversal_is_in_force_and_may_be_undone(service: Service) -> None:
+def test_one_reversal_is_in_force_and_may_be_undone(service: Api) -> None:
     """A second one is refused, until the first is itself reversed: then the entry is open again."""
     al, bo = service.open_account(funded=1000), service.open_account()
     paid = pay(service, al, bo, 100)
@@ -48,7 +48,7 @@ def test_one_reversal_is_in_force_and_may_be_undone(service: Service) -> None:
     assert service.read_posted(al, bo) == [1000, 0]
 
 
-def test_refunds_in_parts_never_exceed_the_entry(service: Service) -> None:
+def test_refunds_in_parts_never_exceed_the_entry(service: Api) -> None:
     """Every line shares in proportion, the parts add up to each line, and no unit more."""
     al, bo = service.open_account(funded=1000), service.open_account()
     fee = {"type": "fixed", "name": "flat", "amount": 9, "paid_by": "destination"}
@@ -78,7 +78,7 @@ def test_refunds_in_parts_never_exceed_the_entry(service: Service) -> None:
         assert (done.status_code, read_problem(done)["code"]) == (422, "refund_exceeds_entry")
 
 
-def test_a_reversed_refund_can_be_refunded_again(service: Service) -> None:
+def test_a_reversed_refund_can_be_refunded_again(service: Api) -> None:
     """Reversing a refund takes it back, and leaves that much to refund."""
     al, bo = service.open_account(funded=1000), service.open_account()
     paid = pay(service, al, bo, 100)
@@ -90,7 +90,7 @@ def test_a_reversed_refund_can_be_refunded_again(service: Service) -> None:
     assert service.read_posted(al, bo) == [1000, 0]
 
 
-def test_what_cannot_be_refunded(service: Service) -> None:
+def test_what_cannot_be_refunded(service: Api) -> None:
     """An entry of two currencies, and a correction, have no amount to give back in part."""
     al, euros = service.open_account(funded=1000), service.open_account("EUR")
     exchange = service.make(
@@ -113,7 +113,7 @@ def test_what_cannot_be_refunded(service: Service) -> None:
     assert service.read_posted(al, euros) == [1000 - 5 + 1, 0]
 
 
-def test_a_correction_obeys_floors_too(service: Service) -> None:
+def test_a_correction_obeys_floors_too(service: Api) -> None:
     """What was spent meanwhile cannot be taken back, and nothing is written."""
     al, bo = service.open_account(funded=100), service.open_account()
     paid = pay(service, al, bo, 100)
@@ -128,7 +128,7 @@ def test_a_correction_obeys_floors_too(service: Service) -> None:
 
 
 @pytest.mark.parametrize("way", ["reverse", "refund"])
-def test_entries_that_are_not_there(service: Service, way: str) -> None:
+def test_entries_that_are_not_there(service: Api, way: str) -> None:
     """An unknown entry is 404, even one whose id hides a real position; a malformed id is 422."""
     al, bo = service.open_account(funded=10), service.open_account()
     paid = pay(service, al, bo, 1)
@@ -155,9 +155,7 @@ def test_entries_that_are_not_there(service: Service, way: str) -> None:
         ("reverse", {"reference": ""}),
     ],
 )
-def test_a_correction_that_makes_no_sense(
-    service: Service, way: str, body: dict[str, object]
-) -> None:
+def test_a_correction_that_makes_no_sense(service: Api, way: str, body: dict[str, object]) -> None:
     """Amounts are positive, and a reversal takes none."""
     al, bo = service.open_account(funded=10), service.open_account()
     paid = pay(service, al, bo, 5)
@@ -167,7 +165,7 @@ def test_a_correction_that_makes_no_sense(
     assert service.count_rows() == before
 
 
-def test_a_correction_has_a_reference_of_its_own(service: Service) -> None:
+def test_a_correction_has_a_reference_of_its_own(service: Api) -> None:
     """Repeated, it answers with the first correction, though the entry is corrected by then."""
     al, bo = service.open_account(funded=10), service.open_account()
     paid = pay(service, al, bo, 5)
@@ -180,7 +178,7 @@ def test_a_correction_has_a_reference_of_its_own(service: Service) -> None:
     assert service.read_posted(al, bo) == [9, 1]
 
 
-def test_reversals_of_reversals_have_an_end(service: Service) -> None:
+def test_reversals_of_reversals_have_an_end(service: Api) -> None:
     """Each turns the balance back and forth; past the depth that is set, a new entry is needed."""
     al, bo = service.open_account(funded=10), service.open_account()
     id, depth = pay(service, al, bo, 5), 0

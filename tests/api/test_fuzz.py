@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from catena.api import examples
-from tests.server import Service
+from tests.server import Api
 
 scalars = (
     st.none()
@@ -56,7 +56,7 @@ def put(node: Any, path: tuple[Any, ...], value: object) -> Any:  # noqa: ANN401
 
 
 @pytest.fixture
-def ids(service: Service) -> dict[str, str]:
+def ids(service: Api) -> dict[str, str]:
     """The ids that the examples speak of, and those of accounts and an entry that are there."""
     move, exchange = examples.MOVEMENTS["transfer"], examples.MOVEMENTS["exchange"]
     alice, bob = service.open_account(funded=2**62), service.open_account()
@@ -79,7 +79,7 @@ def localise(text: str, ids: dict[str, str]) -> str:
 
 @each
 @given(data=st.data())
-def test_bodies(service: Service, ids: dict[str, str], data: st.DataObject) -> None:
+def test_bodies(service: Api, ids: dict[str, str], data: st.DataObject) -> None:
     """Examples with any value in any place, on every operation that takes a body."""
     writes = [row for row in service.contract.operations if "requestBody" in row[3]]
     method, path, _, operation = data.draw(st.sampled_from(writes))
@@ -98,7 +98,7 @@ def test_bodies(service: Service, ids: dict[str, str], data: st.DataObject) -> N
 
 @each
 @given(data=st.data())
-def test_queries(service: Service, ids: dict[str, str], data: st.DataObject) -> None:
+def test_queries(service: Api, ids: dict[str, str], data: st.DataObject) -> None:
     """Any text as any parameter of every list, on an account that is there."""
     reads = [row for row in service.contract.operations if row[0] == "GET"]
     _, path, _, operation = data.draw(st.sampled_from(reads))
@@ -116,7 +116,7 @@ def test_queries(service: Service, ids: dict[str, str], data: st.DataObject) -> 
 
 @each
 @given(data=st.data())
-def test_paths_and_headers(service: Service, data: st.DataObject) -> None:
+def test_paths_and_headers(service: Api, data: st.DataObject) -> None:
     """Any text as an id or a header's value."""
     method, path, _, operation = data.draw(st.sampled_from(service.contract.operations))
     for name in ("account_id", "entry_id", "ledger_id", "code"):

@@ -8,26 +8,26 @@ from typing import Any
 import pytest
 
 from tests.contract import read_problem
-from tests.server import Service
+from tests.server import Api
 
 JANUARY, FEBRUARY, MARCH = (f"2026-0{month}-01T00:00:00Z" for month in (1, 2, 3))
 
 
-def deposit(service: Service, account: str, amount: int, **more: object) -> dict[str, Any]:
+def deposit(service: Api, account: str, amount: int, **more: object) -> dict[str, Any]:
     """A deposit; gives its entry."""
     body = {"account_id": account, "amount": amount, "currency": "USD", **more}
     entry: dict[str, Any] = service.make("/v1/deposits", body)
     return entry
 
 
-def withdraw(service: Service, account: str, amount: int, **more: object) -> dict[str, Any]:
+def withdraw(service: Api, account: str, amount: int, **more: object) -> dict[str, Any]:
     """A withdrawal; gives its entry."""
     body = {"account_id": account, "amount": amount, "currency": "USD", **more}
     entry: dict[str, Any] = service.make("/v1/withdrawals", body)
     return entry
 
 
-def follow(service: Service, path: str, **query: object) -> Iterator[dict[str, Any]]:
+def follow(service: Api, path: str, **query: object) -> Iterator[dict[str, Any]]:
     """Every page of a list, by its Link header alone."""
     page = service.get(path, **query)
     while True:
@@ -49,7 +49,7 @@ def amounts(pages: Iterator[dict[str, Any]]) -> list[int]:
     ]
 
 
-def test_a_history_shows_lines_with_running_balances(service: Service) -> None:
+def test_a_history_shows_lines_with_running_balances(service: Api) -> None:
     """The newest first unless asked otherwise; each line with its whole entry."""
     al = service.open_account()
     first, second = deposit(service, al, 100), withdraw(service, al, 30)
@@ -69,7 +69,7 @@ def test_a_history_shows_lines_with_running_balances(service: Service) -> None:
     assert turned == {**history, "items": history["items"][::-1]}
 
 
-def test_a_range_of_recorded_time_has_its_own_opening_and_closing(service: Service) -> None:
+def test_a_range_of_recorded_time_has_its_own_opening_and_closing(service: Api) -> None:
     """The start counts, the end does not; balances are those around the range."""
     al = service.open_account()
     entries = [deposit(service, al, amount) for amount in (1, 10, 100, 1000)]
@@ -91,7 +91,7 @@ def test_a_range_of_recorded_time_has_its_own_opening_and_closing(service: Servi
 
 @pytest.mark.parametrize("by", ["recorded", "effective"])
 @pytest.mark.parametrize("order", ["ascending", "descending"])
-def test_pages_are_stable_under_inserts(service: Service, by: str, order: str) -> None:
+def test_pages_are_stable_under_inserts(service: Api, by: str, order: str) -> None:
     """What is posted while somebody pages neither moves a line nor comes into the list."""
     al = service.open_account()
     wanted = [1, 2, 3, 4, 5, 6, 7]
@@ -110,7 +110,7 @@ def test_pages_are_stable_under_inserts(service: Service, by: str, order: str) -
     assert numbers == seen
 
 
-def test_a_statement_is_in_the_order_of_effective_dates(service: Service) -> None:
+def test_a_statement_is_in_the_order_of_effective_dates(service: Api) -> None:
     """Backdated lines stand where they count; balances run in that order."""
     al = service.open_account()
     today = deposit(service, al, 1000)
@@ -134,7 +134,7 @@ def test_a_statement_is_in_the_order_of_effective_dates(service: Service) -> Non
 
 
 @pytest.mark.parametrize("by", ["recorded", "effective"])
-def test_filters_select_and_balances_stay_true(service: Service, by: str) -> None:
+def test_filters_select_and_balances_stay_true(service: Api, by: str) -> None:
     """Type, reference and metadata select lines; each shows the balance of the whole account."""
     al = service.open_account()
     deposit(service, al, 100, metadata={"order": "A", "n": 1})
@@ -161,7 +161,7 @@ def test_filters_select_and_balances_stay_true(service: Service, by: str) -> Non
         assert (page["opening_balance"], page["closing_balance"]) == (0, 79)
 
 
-def test_a_list_of_several_types_pages_to_its_end(service: Service) -> None:
+def test_a_list_of_several_types_pages_to_its_end(service: Api) -> None:
     """The Link carries every value of a filter, and the filter as it was sent."""
     al = service.open_account()
     for amount in (1, 2, 3):
@@ -195,7 +195,7 @@ def test_a_list_of_several_types_pages_to_its_end(service: Service) -> None:
         {"page": 2},
     ],
 )
-def test_a_history_that_cannot_be_asked_for(service: Service, query: dict[str, Any]) -> None:
+def test_a_history_that_cannot_be_asked_for(service: Api, query: dict[str, Any]) -> None:
     """Bad parameters are 422 and pointed at."""
     al = service.open_account()
     answer = service.get(f"/v1/accounts/{al}/entries", **query)
@@ -204,7 +204,7 @@ def test_a_history_that_cannot_be_asked_for(service: Service, query: dict[str, A
     assert problem["errors"][0]["pointer"].startswith(f"/query/{next(iter(query))}")
 
 
-def test_a_cursor_continues_its_own_history_only(service: Service) -> None:
+def test_a_cursor_continues_its_own_history_only(service: Api) -> None:
     """Another account, order, range or filter is another list."""
     al, bo = service.open_account(), service.open_account()
     for amount in (1, 2, 3):
@@ -223,7 +223,7 @@ def test_a_cursor_continues_its_own_history_only(service: Service) -> None:
         assert (answer.status_code, read_problem(answer)["code"]) == (422, "invalid_cursor")
 
 
-def test_the_entries_of_a_ledger_are_listed_by_position(service: Service) -> None:
+def test_the_entries_of_a_ledger_are_listed_by_position(service: Api) -> None:
     """The newest first, or the oldest; by type and reference; pages are stable."""
     al = service.open_account()
     made = [
@@ -243,7 +243,7 @@ def test_the_entries_of_a_ledger_are_listed_by_position(service: Service) -> Non
     assert seen == made[::-1]
 
 
-def test_an_entry_is_read_by_its_own_id_only(service: Service) -> None:
+def test_an_entry_is_read_by_its_own_id_only(service: Api) -> None:
     """An id that only carries the position of an entry is not its id."""
     al = service.open_account()
     id = deposit(service, al, 5)["id"]

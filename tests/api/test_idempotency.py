@@ -12,9 +12,9 @@ import httpx2
 import pytest
 
 from tests.contract import read_problem
-from tests.server import RunningApi, Service
+from tests.server import Api, RunningApi
 
-Story = Callable[[Service, str, str], tuple[str, dict[str, Any]]]
+Story = Callable[[Api, str, str], tuple[str, dict[str, Any]]]
 """Given two funded wallets, a request that succeeds."""
 
 
@@ -24,7 +24,7 @@ def move(source: str, destination: str, amount: int = 5, **more: object) -> dict
     return {**body, "amount": amount, "currency": "USD", **more}
 
 
-def entry_of(service: Service, al: str, bo: str) -> str:
+def entry_of(service: Api, al: str, bo: str) -> str:
     """A transfer that was made; gives its path."""
     id: str = service.make("/v1/transfers", move(al, bo, 50))["id"]
     return f"/v1/entries/{id}"
@@ -79,7 +79,7 @@ STORIES: dict[str, Story] = {
 
 @pytest.mark.parametrize("name", STORIES)
 def test_a_success_is_replayed_byte_for_byte(
-    service: Service, other_process: RunningApi, name: str
+    service: Api, other_process: RunningApi, name: str
 ) -> None:
     """By any process, with the same headers, marked as a replay; and nothing moves again."""
     al, bo = service.open_account(funded=1000), service.open_account(funded=1000)
@@ -97,7 +97,7 @@ def test_a_success_is_replayed_byte_for_byte(
     assert service.count_rows() == after
 
 
-def test_an_answer_stays_the_first_whatever_happened_since(service: Service) -> None:
+def test_an_answer_stays_the_first_whatever_happened_since(service: Api) -> None:
     """A replay shows the entry, or the account, as it was when it was made."""
     al, bo = service.open_account(funded=100), service.open_account()
     paid = service.post("/v1/transfers", move(al, bo), key="paid")
@@ -110,7 +110,7 @@ def test_an_answer_stays_the_first_whatever_happened_since(service: Service) -> 
 
 
 def test_a_refusal_is_replayed_though_its_cause_is_gone(
-    service: Service, other_process: RunningApi
+    service: Api, other_process: RunningApi
 ) -> None:
     """It is the answer of its key for good: all but the id of the request is the same."""
     al, bo = service.open_account(), service.open_account()
@@ -128,7 +128,7 @@ def test_a_refusal_is_replayed_though_its_cause_is_gone(
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_another_payload_under_the_key_is_refused(service: Service, name: str) -> None:
+def test_another_payload_under_the_key_is_refused(service: Api, name: str) -> None:
     """Another body, or another operation: 422, and neither is run."""
     al, bo = service.open_account(funded=1000), service.open_account(funded=1000)
     path, body = STORIES[name](service, al, bo)
@@ -147,7 +147,7 @@ def test_another_payload_under_the_key_is_refused(service: Service, name: str) -
     assert service.count_rows() == before
 
 
-def test_the_same_correction_of_another_entry_is_another_payload(service: Service) -> None:
+def test_the_same_correction_of_another_entry_is_another_payload(service: Api) -> None:
     """What the path names belongs to the payload."""
     al, bo = service.open_account(funded=1000), service.open_account()
     first, second = entry_of(service, al, bo), entry_of(service, al, bo)
@@ -156,7 +156,7 @@ def test_the_same_correction_of_another_entry_is_another_payload(service: Servic
     assert read_problem(answer)["code"] == "idempotency_key_reused"
 
 
-def test_spacing_order_and_escapes_are_not_the_payload(service: Service) -> None:
+def test_spacing_order_and_escapes_are_not_the_payload(service: Api) -> None:
     """What means the same is the same request; what means something else is not."""
     al, bo = service.open_account(funded=1000), service.open_account()
     body = move(
@@ -196,7 +196,7 @@ def test_spacing_order_and_escapes_are_not_the_payload(service: Service) -> None
     assert service.read_posted(bo) == [5]
 
 
-def test_quoted_and_bare_keys_are_the_same_key(service: Service) -> None:
+def test_quoted_and_bare_keys_are_the_same_key(service: Api) -> None:
     """As a structured header or as plain text."""
     al, bo = service.open_account(funded=1000), service.open_account()
     first = service.post("/v1/transfers", move(al, bo), key='"7f1c-2a3e"')
@@ -209,7 +209,7 @@ def test_quoted_and_bare_keys_are_the_same_key(service: Service) -> None:
 
 
 @pytest.mark.parametrize("name", [*STORIES, "ledger"])
-def test_every_post_needs_one_valid_key(service: Service, name: str) -> None:
+def test_every_post_needs_one_valid_key(service: Api, name: str) -> None:
     """1 to 255 printable ASCII characters, once; else 400 and nothing runs."""
     al, bo = service.open_account(funded=1000), service.open_account()
     path, body = ("/v1/ledgers", {"name": "x"})
@@ -236,12 +236,12 @@ def test_every_post_needs_one_valid_key(service: Service, name: str) -> None:
 @pytest.mark.parametrize(
     "key", ["x", "x" * 255, '"' + "x" * 255 + '"', "a b", '"', '"a"b"', "~!{}"]
 )
-def test_what_a_key_may_be(service: Service, key: str) -> None:
+def test_what_a_key_may_be(service: Api, key: str) -> None:
     """Any printable ASCII, from one character to 255."""
     assert service.post("/v1/accounts", {"currency": "USD"}, key=key).status_code == 201
 
 
-def test_nothing_is_remembered_of_what_never_ran(service: Service) -> None:
+def test_nothing_is_remembered_of_what_never_ran(service: Api) -> None:
     """After 400, 401, 403, 404, 413, 415 and invalid 422 the key is as good as new."""
     al, bo = service.open_account(funded=1000), service.open_account()
     headers = {"Idempotency-Key": "k"}
@@ -268,7 +268,7 @@ def test_nothing_is_remembered_of_what_never_ran(service: Service) -> None:
     assert "idempotency-replayed" not in answer.headers
 
 
-def test_a_key_belongs_to_its_caller(service: Service) -> None:
+def test_a_key_belongs_to_its_caller(service: Api) -> None:
     """Two API keys may use the same Idempotency-Key for different things."""
     al, bo = service.open_account(funded=1000), service.open_account()
     other = service.client()
@@ -279,7 +279,7 @@ def test_a_key_belongs_to_its_caller(service: Service) -> None:
 
 @pytest.mark.parametrize("name", ["transfer", "rich transfer", "batch", "account", "refund"])
 def test_duplicates_at_the_same_moment_have_one_effect(
-    service: Service, other_process: RunningApi, name: str
+    service: Api, other_process: RunningApi, name: str
 ) -> None:
     """Sixteen at once through two processes: one runs, the others wait for its answer."""
     al, bo = service.open_account(funded=1000), service.open_account(funded=1000)
@@ -310,7 +310,7 @@ def test_duplicates_at_the_same_moment_have_one_effect(
 
 
 def test_a_ledger_asked_for_at_the_same_moment_is_made_once(
-    service: Service, other_process: RunningApi
+    service: Api, other_process: RunningApi
 ) -> None:
     """Through two processes, one ledger and equal answers."""
     key, before = uuid4().hex, len(service.list_ledgers())
@@ -329,7 +329,7 @@ def test_a_ledger_asked_for_at_the_same_moment_is_made_once(
 
 
 def test_what_one_process_registers_the_other_knows(
-    service: Service, other_process: RunningApi
+    service: Api, other_process: RunningApi
 ) -> None:
     """A ledger and an asset are used elsewhere as soon as they are answered, on both roads."""
     there = service.speak(service.key.secret, api=other_process)
@@ -351,7 +351,7 @@ def test_what_one_process_registers_the_other_knows(
     assert read_problem(unknown)["code"] == "unknown_currency"
 
 
-def test_a_repeated_reference_is_replayed_as_it_was_answered(service: Service) -> None:
+def test_a_repeated_reference_is_replayed_as_it_was_answered(service: Api) -> None:
     """A key that was answered with an earlier entry is answered so again, byte for byte."""
     al, bo = service.open_account(funded=1000), service.open_account()
     body = move(al, bo, reference="r")

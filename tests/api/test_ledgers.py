@@ -8,10 +8,10 @@ from uuid import uuid4
 import pytest
 
 from tests.contract import read_problem
-from tests.server import Service
+from tests.server import Api
 
 
-def test_a_ledger_is_made_once_under_its_key(service: Service) -> None:
+def test_a_ledger_is_made_once_under_its_key(service: Api) -> None:
     """It comes back as it was made, is found where Location says, and is replayed as it was."""
     wanted = {"name": "Points", "assets": [{"code": "PTS", "exponent": 0}]}
     answer = service.post("/v1/ledgers", wanted, key="books-1" + service.ledger)
@@ -55,7 +55,7 @@ def test_a_ledger_is_made_once_under_its_key(service: Service) -> None:
         {"name": "x", "assets": [{"code": f"A{n:04}", "exponent": 0} for n in range(1001)]},
     ],
 )
-def test_a_ledger_that_cannot_be(service: Service, wrong: dict[str, Any]) -> None:
+def test_a_ledger_that_cannot_be(service: Api, wrong: dict[str, Any]) -> None:
     """Names and assets are checked, and no ledger is made."""
     before = len(service.list_ledgers())
     answer = service.post("/v1/ledgers", wrong)
@@ -63,7 +63,7 @@ def test_a_ledger_that_cannot_be(service: Service, wrong: dict[str, Any]) -> Non
     assert len(service.list_ledgers()) == before
 
 
-def test_assets_have_the_exponent_they_were_registered_with(service: Service) -> None:
+def test_assets_have_the_exponent_they_were_registered_with(service: Api) -> None:
     """Registering again is the same; another exponent, a standard code or a bad one is refused."""
     path = f"/v1/ledgers/{service.ledger}/assets"
     refused = service.post("/v1/accounts", {"currency": "BTC"})
@@ -92,7 +92,7 @@ def test_assets_have_the_exponent_they_were_registered_with(service: Service) ->
     ]
 
 
-def test_an_asset_of_one_ledger_is_unknown_to_another(service: Service) -> None:
+def test_an_asset_of_one_ledger_is_unknown_to_another(service: Api) -> None:
     """A ledger's assets are its own."""
     service.send("PUT", f"/v1/ledgers/{service.ledger}/assets/PTS", {"exponent": 0})
     other = service.client(ledger=service.make_ledger())
@@ -100,7 +100,7 @@ def test_an_asset_of_one_ledger_is_unknown_to_another(service: Service) -> None:
     assert (answer.status_code, read_problem(answer)["code"]) == (422, "unknown_currency")
 
 
-def test_an_id_of_another_ledger_is_not_found(service: Service) -> None:
+def test_an_id_of_another_ledger_is_not_found(service: Api) -> None:
     """Reads and writes with another ledger's accounts and entries are as if these were not."""
     other = service.client(ledger=service.make_ledger())
     al, bo = service.open_account(funded=100), service.open_account()
@@ -134,7 +134,7 @@ def test_an_id_of_another_ledger_is_not_found(service: Service) -> None:
     assert entry not in {item["id"] for item in other.read("/v1/entries")["items"]}
 
 
-def test_keys_and_references_of_one_ledger_are_free_in_another(service: Service) -> None:
+def test_keys_and_references_of_one_ledger_are_free_in_another(service: Api) -> None:
     """The same Idempotency-Key and reference mean something else in another book."""
     other = service.client(ledger=service.make_ledger())
     for client in (service, other):
@@ -145,7 +145,7 @@ def test_keys_and_references_of_one_ledger_are_free_in_another(service: Service)
         assert "idempotency-replayed" not in answer.headers
 
 
-def test_a_key_that_is_limited_to_ledgers_sees_no_others(service: Service) -> None:
+def test_a_key_that_is_limited_to_ledgers_sees_no_others(service: Api) -> None:
     """It needs no header while it may use one alone; any other ledger is 404; it makes none."""
     al = service.open_account(funded=5)
     other = service.make_ledger()
@@ -166,7 +166,7 @@ def test_a_key_that_is_limited_to_ledgers_sees_no_others(service: Service) -> No
     assert (made.status_code, read_problem(made)["code"]) == (403, "forbidden")
 
 
-def test_ledgers_are_listed_in_pages(service: Service) -> None:
+def test_ledgers_are_listed_in_pages(service: Api) -> None:
     """The oldest first, each once, whatever is made meanwhile; the cursor is of that list alone."""
     wanted = [service.ledger, *(service.make_ledger() for _ in range(4))]
     some = service.client(ledgers=wanted)
@@ -186,7 +186,7 @@ def test_ledgers_are_listed_in_pages(service: Service) -> None:
     assert read_problem(answer)["code"] == "invalid_cursor"
 
 
-def test_a_key_of_several_ledgers_says_which(service: Service) -> None:
+def test_a_key_of_several_ledgers_says_which(service: Api) -> None:
     """Without the header, or with two of them, reads and writes are 400."""
     several = service.client(ledgers=[service.ledger, service.make_ledger()])
     none = service.client(ledgers=[])
@@ -202,7 +202,7 @@ def test_a_key_of_several_ledgers_says_which(service: Service) -> None:
     assert (answer.status_code, read_problem(answer)["code"]) == (400, "bad_request")
 
 
-def test_ledger_ids_that_are_none(service: Service) -> None:
+def test_ledger_ids_that_are_none(service: Api) -> None:
     """Whatever is no ledger of the credential is not found."""
     for id in ("ldg_" + "0" * 32, "nonsense", "%00", uuid4().hex):
         answer = service.get(f"/v1/ledgers/{id}")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.contract import read_problem
-from tests.server import Service
+from tests.server import Api
 
 FIXED = {"type": "fixed", "name": "flat", "amount": 30}
 PERCENT = {"type": "percentage", "name": "share", "rate": "0.029"}
@@ -19,7 +19,7 @@ TIERED = {
 }
 
 
-def see_lines(service: Service, entry: dict[str, Any], **names: str) -> list[tuple[str, str, int]]:
+def see_lines(service: Api, entry: dict[str, Any], **names: str) -> list[tuple[str, str, int]]:
     """The entry's lines as (side, whose, amount); system accounts by their role."""
     called = {id: name for name, id in names.items()}
     for line in entry["lines"]:
@@ -29,7 +29,7 @@ def see_lines(service: Service, entry: dict[str, Any], **names: str) -> list[tup
     return [(line["side"], called[line["account_id"]], line["amount"]) for line in entry["lines"]]
 
 
-def test_a_transfer_is_one_entry_of_two_lines(service: Service) -> None:
+def test_a_transfer_is_one_entry_of_two_lines(service: Api) -> None:
     """What is sent comes back as an entry, which is found where Location says."""
     al, bo = service.open_account(funded=1000), service.open_account()
     answer = service.post(
@@ -81,7 +81,7 @@ def test_a_transfer_is_one_entry_of_two_lines(service: Service) -> None:
         " leading and trailing ",
     ],
 )
-def test_texts_come_back_as_they_were_sent(service: Service, text: str) -> None:
+def test_texts_come_back_as_they_were_sent(service: Api, text: str) -> None:
     """In descriptions, references, user ids and metadata; and they are found by them."""
     al = service.open_account(user_id=text, name=text, metadata={text: text})
     account = service.read(f"/v1/accounts/{al}")
@@ -102,7 +102,7 @@ def test_texts_come_back_as_they_were_sent(service: Service, text: str) -> None:
     assert service.read("/v1/accounts", user_id=text + "x")["items"] == []
 
 
-def test_whole_numbers_of_64_bits_are_kept_exactly(service: Service) -> None:
+def test_whole_numbers_of_64_bits_are_kept_exactly(service: Api) -> None:
     """In metadata and in filters on it, to the last unit."""
     extremes = {"most": 2**63 - 1, "least": -(2**63), "odd": 2**53 + 1}
     al = service.open_account(metadata=extremes)
@@ -125,7 +125,7 @@ def test_whole_numbers_of_64_bits_are_kept_exactly(service: Service) -> None:
     ],
 )
 def test_money_comes_and_goes_through_a_system_account(
-    service: Service, path: str, through: str | None, lines: list[tuple[str, str, int]]
+    service: Api, path: str, through: str | None, lines: list[tuple[str, str, int]]
 ) -> None:
     """Clearing, or the holding account where that is asked for; the wallet is the other side."""
     al = service.open_account(funded=1000)
@@ -154,9 +154,7 @@ def test_money_comes_and_goes_through_a_system_account(
         ({**TIERED, "tiers": [{"up_to": 10_000, "rate": "0.01"}, {"rate": "1"}]}, 100),
     ],
 )
-def test_fees_are_lines_of_the_same_entry(
-    service: Service, fee: dict[str, Any], charged: int
-) -> None:
+def test_fees_are_lines_of_the_same_entry(service: Api, fee: dict[str, Any], charged: int) -> None:
     """The sender of a transfer pays on top of the amount; a fee of nothing is no line."""
     al, bo = service.open_account(funded=50_000), service.open_account()
     move = {"source_account_id": al, "destination_account_id": bo, "amount": 10_000}
@@ -189,7 +187,7 @@ def test_fees_are_lines_of_the_same_entry(
     ],
 )
 def test_who_pays_a_fee(
-    service: Service, path: str, paid_by: str | None, lines: list[tuple[str, str, int]]
+    service: Api, path: str, paid_by: str | None, lines: list[tuple[str, str, int]]
 ) -> None:
     """The wallet of a deposit or withdrawal, the sender of a transfer, or whoever is named."""
     al, bo = service.open_account(funded=5000), service.open_account()
@@ -204,7 +202,7 @@ def test_who_pays_a_fee(
     assert see_lines(service, entry, al=al, bo=bo) == [*lines, ("credit", "fees", 30)]
 
 
-def test_several_fees_and_whoever_earns_them(service: Service) -> None:
+def test_several_fees_and_whoever_earns_them(service: Api) -> None:
     """Each fee is computed on the amount alone, and may go to an account that is named."""
     al, bo = service.open_account(funded=50_000), service.open_account()
     partner = service.open_account(type="revenue")
@@ -248,9 +246,7 @@ def test_several_fees_and_whoever_earns_them(service: Service) -> None:
         ([{**PERCENT, "rate": "9" * 19}], "invalid_fee"),
     ],
 )
-def test_a_fee_that_cannot_be_charged(
-    service: Service, fees: list[dict[str, Any]], code: str
-) -> None:
+def test_a_fee_that_cannot_be_charged(service: Api, fees: list[dict[str, Any]], code: str) -> None:
     """A fee that is no fee is refused before anything runs."""
     al, bo = service.open_account(funded=5000), service.open_account()
     before = service.count_rows()
@@ -275,7 +271,7 @@ def test_a_fee_that_cannot_be_charged(
     ],
 )
 def test_an_exchange_rounds_in_favour_of_the_fx_account(
-    service: Service,
+    service: Api,
     currencies: tuple[str, str],
     rate: str,
     fixed: dict[str, int],
@@ -332,7 +328,7 @@ def test_an_exchange_rounds_in_favour_of_the_fx_account(
         ({"fees": []}, "invalid_request"),
     ],
 )
-def test_an_exchange_that_cannot_be(service: Service, wrong: dict[str, Any], code: str) -> None:
+def test_an_exchange_that_cannot_be(service: Api, wrong: dict[str, Any], code: str) -> None:
     """One amount, two currencies and a rate above 0, or nothing runs."""
     al, euros = service.open_account(funded=1000), service.open_account("EUR")
     before = service.count_rows()
@@ -349,7 +345,7 @@ def test_an_exchange_that_cannot_be(service: Service, wrong: dict[str, Any], cod
     assert service.count_rows() == before
 
 
-def test_a_free_entry_posts_any_balanced_lines(service: Service) -> None:
+def test_a_free_entry_posts_any_balanced_lines(service: Api) -> None:
     """Several lines, several currencies: each balances by itself, the type is the caller's."""
     cash, debt = service.open_account(type="asset"), service.open_account(type="liability")
     euro_cash, gain = service.open_account("EUR", type="asset"), service.open_account("EUR")
@@ -379,7 +375,7 @@ def test_a_free_entry_posts_any_balanced_lines(service: Service) -> None:
     ],
 )
 def test_a_free_entry_that_does_not_stand(
-    service: Service, lines: list[tuple[str, str, int]], code: str
+    service: Api, lines: list[tuple[str, str, int]], code: str
 ) -> None:
     """Debits and credits must be equal, lines at least two and at most 200."""
     ids = {
@@ -398,7 +394,7 @@ def test_a_free_entry_that_does_not_stand(
     assert (after["position"], after["lines"]) == (before["position"], before["lines"])
 
 
-def test_only_a_free_entry_touches_a_system_account(service: Service) -> None:
+def test_only_a_free_entry_touches_a_system_account(service: Api) -> None:
     """A transfer from or to clearing would make money; the entry that may is a scope of its own."""
     al = service.open_account(funded=1000)
     (clearing,) = service.read("/v1/accounts", role="clearing")["items"]
@@ -428,7 +424,7 @@ def test_only_a_free_entry_touches_a_system_account(service: Service) -> None:
     [("frozen", "account_frozen", None), ("blocked", "account_blocked", "account_blocked")],
 )
 def test_what_a_status_forbids(
-    service: Service, status: str, out_of: str | None, into: str | None
+    service: Api, status: str, out_of: str | None, into: str | None
 ) -> None:
     """A frozen account may not decrease, a blocked one not move at all; active ones may."""
     al, bo = service.open_account(funded=1000), service.open_account(funded=1000)
@@ -448,7 +444,7 @@ def test_what_a_status_forbids(
     service.make("/v1/transfers", leaving)
 
 
-def test_floors_and_ceilings_bind(service: Service) -> None:
+def test_floors_and_ceilings_bind(service: Api) -> None:
     """Down to the floor and up to the ceiling, and not a unit further."""
     al = service.open_account(funded=100, floor=-50)
     bo = service.open_account(ceiling=150)
@@ -464,7 +460,7 @@ def test_floors_and_ceilings_bind(service: Service) -> None:
     assert read_problem(above)["account_id"] == bo
 
 
-def test_totals_stay_within_64_bits(service: Service) -> None:
+def test_totals_stay_within_64_bits(service: Api) -> None:
     """The largest amount can be posted once; another unit is refused, with nothing written."""
     al = service.open_account(funded=2**63 - 1)
     assert service.read_posted(al) == [2**63 - 1]
@@ -473,7 +469,7 @@ def test_totals_stay_within_64_bits(service: Service) -> None:
     assert service.read_posted(al) == [2**63 - 1]
 
 
-def test_the_first_refusal_in_the_documented_order_is_the_answer(service: Service) -> None:
+def test_the_first_refusal_in_the_documented_order_is_the_answer(service: Api) -> None:
     """Of several reasons, the one that stands first in the errors' page is told."""
     al, euros = service.open_account(), service.open_account("EUR")
     missing = "acct_" + "0" * 32
@@ -493,7 +489,7 @@ def test_the_first_refusal_in_the_documented_order_is_the_answer(service: Servic
         assert read_problem(service.post("/v1/transfers", body))["code"] == code
 
 
-def test_a_reference_is_used_once_for_ever(service: Service) -> None:
+def test_a_reference_is_used_once_for_ever(service: Api) -> None:
     """Again with the same content it answers with the first entry; other content is refused."""
     al = service.open_account(funded=10)
     deposit = {"account_id": al, "amount": 5, "currency": "USD", "reference": "wire-1"}

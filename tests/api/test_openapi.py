@@ -18,7 +18,7 @@ from catena.api import examples
 from catena.api.reference import render_document
 from tests.api.bad_bodies import BAD_BODIES, INVALID
 from tests.contract import PROBLEM_JSON, Contract
-from tests.server import RunningApi, Service
+from tests.server import Api, RunningApi
 from tests.tidy.rules import REPO
 
 COMMITTED = REPO / "docs" / "reference" / "openapi.json"
@@ -121,7 +121,7 @@ def put_real_ids(node: Any, ids: Mapping[str, str]) -> Any:  # noqa: ANN401  # a
     return json.loads(text)
 
 
-def test_the_examples_of_requests_work(service: Service, contract: Contract) -> None:
+def test_the_examples_of_requests_work(service: Api, contract: Contract) -> None:
     """Sent as they stand, on the accounts that they speak of, all of them succeed."""
     story = examples.MOVEMENTS
     shown = {

@@ -12,7 +12,7 @@ import pytest
 from catena.db.embedded import EmbeddedPostgres
 from tests.contract import Contract, read_problem
 from tests.postgres import Database, ask
-from tests.server import RunningApi, Service, make_key, run_api
+from tests.server import Api, RunningApi, make_key, run_api
 
 
 @pytest.fixture
@@ -23,16 +23,14 @@ def small_api(database: Database) -> Iterator[RunningApi]:
 
 
 @pytest.fixture
-def small_service(
-    small_api: RunningApi, database: Database, contract: Contract
-) -> Iterator[Service]:
+def small_service(small_api: RunningApi, database: Database, contract: Contract) -> Iterator[Api]:
     """The service of that process."""
-    service = Service(small_api, database, make_key(database.service_dsn), contract)
+    service = Api(small_api, database, make_key(database.service_dsn), contract)
     yield service
     service.close()
 
 
-def test_a_process_says_that_it_lives_and_is_ready(service: Service) -> None:
+def test_a_process_says_that_it_lives_and_is_ready(service: Api) -> None:
     """Without a credential, so that a load balancer can ask."""
     for path, status in (("/livez", "alive"), ("/readyz", "ready")):
         answer = httpx2.get(service.api.address + path)
@@ -40,7 +38,7 @@ def test_a_process_says_that_it_lives_and_is_ready(service: Service) -> None:
         assert answer.headers["content-type"] == "application/json"
 
 
-def test_metrics_count_what_was_committed(service: Service) -> None:
+def test_metrics_count_what_was_committed(service: Api) -> None:
     """In Prometheus' format, by ledger; refusals and replays too."""
     al = service.open_account(funded=5)
     withdrawal = {"account_id": al, "amount": 9, "currency": "USD"}
@@ -63,7 +61,7 @@ def test_metrics_count_what_was_committed(service: Service) -> None:
     assert "process_resident_memory_bytes" in answer.text
 
 
-def test_the_page_of_the_document_asks_nobody_outside(service: Service) -> None:
+def test_the_page_of_the_document_asks_nobody_outside(service: Api) -> None:
     """Page, style and script come from the service itself."""
     page = httpx2.get(f"{service.api.address}/docs")
     assert page.status_code == 200
@@ -82,7 +80,7 @@ def test_the_page_of_the_document_asks_nobody_outside(service: Service) -> None:
         assert (answer.status_code, read_problem(answer)["code"]) == (404, "not_found")
 
 
-def test_every_code_has_its_page(service: Service, contract: Contract) -> None:
+def test_every_code_has_its_page(service: Api, contract: Contract) -> None:
     """A problem's `type` leads to a page that says what to do; other names lead nowhere."""
     for code, example in contract.document["components"]["examples"].items():
         page = service.http.get(example["value"]["type"])
@@ -95,14 +93,14 @@ def test_every_code_has_its_page(service: Service, contract: Contract) -> None:
         assert (answer.status_code, read_problem(answer)["code"]) == (404, "not_found")
 
 
-def test_request_ids_differ_and_are_the_callers_to_quote(service: Service) -> None:
+def test_request_ids_differ_and_are_the_callers_to_quote(service: Api) -> None:
     """Every answer has its own, on every path."""
     paths = ("/livez", "/v1/accounts", "/nothing", "/docs", "/openapi.json", "/v1/ledgers")
     ids = [service.send("GET", path).headers["request-id"] for path in paths for _ in range(3)]
     assert len(set(ids)) == len(ids)
 
 
-def test_what_is_too_much_at_once_may_be_tried_again(small_service: Service) -> None:
+def test_what_is_too_much_at_once_may_be_tried_again(small_service: Api) -> None:
     """A full queue is 503 with Retry-After, and nothing half done; the key is as good as new."""
     al, bo = small_service.open_account(funded=100), small_service.open_account()
     move = {"source_account_id": al, "destination_account_id": bo, "amount": 1, "currency": "USD"}
@@ -120,7 +118,7 @@ def test_what_is_too_much_at_once_may_be_tried_again(small_service: Service) -> 
 
 
 def test_without_its_database_a_process_lives_and_says_so(
-    small_service: Service, database: Database, postgres_server: EmbeddedPostgres
+    small_service: Api, database: Database, postgres_server: EmbeddedPostgres
 ) -> None:
     """Not ready, every request 503 and retryable; and once it is back, the same keys work."""
     al, bo = small_service.open_account(funded=100), small_service.open_account()

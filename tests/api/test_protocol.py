@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from tests.contract import REQUEST_ID
-from tests.server import ORDINARY, Service, took_hot_road
+from tests.server import ORDINARY, Api, took_hot_road
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Answer:
 class Wire:
     """Two wallets, and requests about them as bytes."""
 
-    service: Service
+    service: Api
     al: str
     bo: str
 
@@ -88,7 +88,7 @@ def _read_answer(stream: Any) -> Answer:  # noqa: ANN401  # a socket's file
 
 
 @pytest.fixture
-def wire(service: Service) -> Wire:
+def wire(service: Api) -> Wire:
     """Two wallets, one with money in it."""
     return Wire(service, service.open_account(funded=1000), service.open_account())
 
@@ -292,7 +292,7 @@ def compare(hot: httpx2.Response, ordinary: httpx2.Response) -> None:
         assert told[0] == told[1]
 
 
-def test_transfers_are_answered_the_same_on_both_roads(service: Service) -> None:
+def test_transfers_are_answered_the_same_on_both_roads(service: Api) -> None:
     """Successes, refusals and replays: whichever road was first, the other replays it."""
     al, bo = service.open_account(funded=1000), service.open_account()
     euros, missing = service.open_account("EUR"), "acct_" + "0" * 32
@@ -329,7 +329,7 @@ def test_transfers_are_answered_the_same_on_both_roads(service: Service) -> None
         )
 
 
-def test_balances_are_answered_the_same_on_both_roads(service: Service) -> None:
+def test_balances_are_answered_the_same_on_both_roads(service: Api) -> None:
     """Balances that are there, that are not, and ids that are none."""
     al = service.open_account(funded=1000)
     poor = service.client("transfers:write")
@@ -349,7 +349,7 @@ def test_balances_are_answered_the_same_on_both_roads(service: Service) -> None:
     assert service.read_posted(al) == [1000]
 
 
-def test_headers_are_judged_the_same_on_both_roads(service: Service) -> None:
+def test_headers_are_judged_the_same_on_both_roads(service: Api) -> None:
     """Keys, ledgers and types that the protocol cannot take are the ordinary road's to refuse."""
     al, bo = service.open_account(funded=1000), service.open_account()
     body = {"source_account_id": al, "destination_account_id": bo, "currency": "USD", "amount": 9}

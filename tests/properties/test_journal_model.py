@@ -55,7 +55,7 @@ class Request(NamedTuple):
     atomic: bool
 
 
-class Service(RuleBasedStateMachine):
+class Books(RuleBasedStateMachine):
     """Two journals over one database, a new ledger each time."""
 
     database: Database
@@ -225,7 +225,7 @@ class Service(RuleBasedStateMachine):
 
 def test_the_service_is_the_naive_ledger(database: Database) -> None:
     """Whatever two journals are asked, in turns or at once, they answer as if one at a time."""
-    machine = type("OfThisTest", (Service,), {"database": database})
+    machine = type("OfThisTest", (Books,), {"database": database})
     examples = max(10, settings().max_examples // 5)
     run_state_machine_as_test(
         machine,
