@@ -331,5 +331,5 @@ def test_the_server_outlives_its_starter_and_is_found_again(
 
 def test_nobody_is_left_behind_as_a_zombie(data_dir: Path) -> None:
     """The server is not our child, so that its end leaves us nothing to clear away."""
-    with start(data_dir), pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    with start(data_dir) as server, pytest.raises(ChildProcessError):
+        os.waitpid(server.pid, os.WNOHANG)  # this one: other tests here have children of their own
