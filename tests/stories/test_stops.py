@@ -34,7 +34,7 @@ A_LITTLE_SECONDS: Final = 3.0
 _IDLE_WITH_LOCKS: Final = """
 SELECT count(*) FROM pg_stat_activity
  WHERE datname = current_database() AND state = 'idle in transaction'
-   AND clock_timestamp() - state_change > interval '300 ms'"""
+   AND backend_xid IS NOT NULL AND clock_timestamp() - state_change > interval '300 ms'"""
 
 _log = logging.getLogger(__name__)
 
