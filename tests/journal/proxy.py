@@ -1,7 +1,7 @@
 """A road to PostgreSQL that breaks where a test says: before a commit, or before its answer.
 
 Invariant: it changes no byte; it only stops carrying them, in whole protocol messages. A commit is
-COMMIT, or the Sync that runs `journal_write` outside of a transaction.
+COMMIT, or what runs `journal_write` outside of a transaction.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class Fate(Enum):
     """The server commits; the connection breaks before the answer."""
     ABANDONED = "abandoned"
     """The connection breaks right behind it, whatever the server makes of it."""
+    DELAYED = "delayed"
+    """It waits for `released` before the server hears of it."""
     HELD = "held"
     """The server commits; its answer waits for `released`."""
 
@@ -74,7 +76,6 @@ class _Connection:
     proxy: Proxy
     writing: set[bytes] = field(default_factory=set)
     in_transaction: bool = False
-    pending: bool = False
     fate: Fate = Fate.ARRIVES
 
     async def carry_up(self, client: StreamReader, server: StreamWriter) -> None:
@@ -89,9 +90,12 @@ class _Connection:
                 self.proxy.fates.append(self.fate)
                 if self.fate is Fate.NEVER_SENT:
                     raise _Broken
+                if self.fate is Fate.DELAYED:
+                    self.proxy.held.set()
+                    await self.proxy.released.wait()
             server.write(kind + (len(body) + 4).to_bytes(4) + body)
             await server.drain()
-            if commits and self.fate is Fate.ABANDONED:
+            if self.fate is Fate.ABANDONED and kind in (SYNC, QUERY):
                 raise _Broken
 
     async def carry_down(self, server: StreamReader, client: StreamWriter) -> None:
@@ -113,10 +117,7 @@ class _Connection:
         if kind == PARSE and b"journal_write" in body:
             self.writing.add(body.split(b"\0")[0])
         elif kind == BIND:
-            self.pending = body.split(b"\0")[1] in self.writing and not self.in_transaction
-        elif kind == SYNC and self.pending:
-            self.pending = False
-            return True
+            return body.split(b"\0")[1] in self.writing and not self.in_transaction
         elif kind == QUERY:
             self.in_transaction = body.startswith(b"BEGIN")
             return body.startswith(b"COMMIT")

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from catena.errors import CatenaError, IdempotencyKeyReused, Overloaded
-from catena.journal import Answer, ChangeAccount, PostEntry, Result
+from catena.journal import (
+    Answer,
+    ChangeAccount,
+    PostEntry,
+    RefundEntry,
+    Result,
+    ReverseEntry,
+)
 from catena.ledger.accounts import AccountStatus
 from catena.ledger.entries import Draft, Entry, EntryType
 from catena.ledger.refusals import Refusal, RefusalCode
@@ -101,6 +108,20 @@ async def test_a_refused_piece_takes_back_only_its_own(database: Database) -> No
         await prove(database, writer.ledger)
 
 
+async def test_a_refused_piece_undoes_no_correction(database: Database) -> None:
+    """A refund and a reversal stand in pieces that are refused: the sales can still be undone."""
+    async with open_writer(database.service_dsn) as writer:
+        a, b = await writer.open_wallets(2, balance=100)
+        sale, other = [await writer.post(writer.transfer(a, b, 10)) for _ in range(2)]
+        refund = RefundEntry(Draft(EntryType.REFUND, (), corrects=sale.id), None)
+        reversal = ReverseEntry(Draft(EntryType.REVERSAL, (), corrects=other.id))
+        too_much = writer.transfer(a, b, 1000)
+        told = await writer.send_all([[refund, reversal, too_much], [refund], [reversal]])
+        assert [tell(one) for one in told] == ["insufficient_funds", "posted", "posted"]
+        assert (await writer.posted(a), await writer.posted(b)) == (100, 100)
+        await prove(database, writer.ledger)
+
+
 async def test_a_key_is_used_once_within_a_commit(database: Database) -> None:
     """Repeated in one batch, a key posts once and is replayed; another payload is an error."""
     async with open_writer(database.service_dsn) as writer:
@@ -117,6 +138,22 @@ async def test_a_key_is_used_once_within_a_commit(database: Database) -> None:
         assert isinstance(other, IdempotencyKeyReused)
         assert tell(apart) == "posted"
         assert await writer.posted(a) == 90
+        await prove(database, writer.ledger)
+
+
+async def test_a_replay_changes_nothing_for_its_neighbours(database: Database) -> None:
+    """A key that was used comes again among new pieces: they are decided as if it had not."""
+    async with open_writer(database.service_dsn) as writer:
+        a, b = await writer.open_wallets(2, balance=10)
+        await writer.send([writer.transfer(a, b, 6)], key=KEY)
+        told = await asyncio.gather(
+            writer.send([writer.transfer(b, a, 16)]),
+            writer.send([writer.transfer(a, b, 6)], key=KEY),
+            writer.send([writer.transfer(a, b, 20)]),
+            writer.send([writer.transfer(a, b, 1)]),
+        )
+        assert [tell(one) for one in told] == ["posted"] * 3 + ["insufficient_funds"]
+        assert (await writer.posted(a), await writer.posted(b)) == (0, 20)
         await prove(database, writer.ledger)
 
 

@@ -155,7 +155,7 @@ async def test_what_waits_too_long_was_not_done(database: Database) -> None:
         await prove(database, writer.ledger)
 
 
-ROUNDS = 150 if os.environ.get("CATENA_LONG") == "1" else 15
+ROUNDS = 150 if os.environ.get("CATENA_LONG") == "1" else 12
 BROKEN = [Fate.NEVER_SENT, Fate.UNANSWERED, Fate.ABANDONED]
 
 
@@ -228,7 +228,7 @@ async def terminating(dsn: str, draw: random.Random) -> AsyncIterator[None]:
         connection = await asyncpg.connect(dsn)
         try:
             while not done.is_set():
-                await connection.fetchval("SELECT pg_sleep($1)", 0.05 + draw.random() / 4)
+                await connection.fetchval("SELECT pg_sleep($1)", 0.1 + draw.random() / 2)
                 await connection.fetchval(TERMINATE, SERVICE)
         finally:
             await connection.close()

@@ -8,13 +8,19 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import pairwise
 
+import asyncpg
+
 from catena.clock import system_clock
+from catena.db.embedded import EmbeddedPostgres
+from catena.db.embedded.cluster import ADMIN
 from catena.journal import Answer, ChangeAccount, Operation, RefundEntry, ReverseEntry
 from catena.ledger.accounts import AccountStatus
 from catena.ledger.entries import Draft, Entry, EntryType
 from catena.ledger.terms import TermsChange
+from tests.journal.proxy import Fate, open_proxy
 from tests.journal.writers import Told, Writer, open_writer, prove, tell
 from tests.postgres import Database
+from tests.scribe import connect_as_owner
 
 KEY = "1" * 32
 
@@ -77,15 +83,24 @@ async def test_terms_that_another_changed_bind(database: Database) -> None:
 
 
 async def test_a_correction_is_refused_for_what_is_so_now(database: Database) -> None:
-    """One would refuse a reversal for a refund; the other has undone that refund meanwhile."""
-    async with open_two(database) as (one, other):
+    """One has refused a reversal for a refund, and is about to commit that; meanwhile the other
+    undoes the refund. So the reversal is posted.
+    """
+    async with (
+        open_proxy(database.service_dsn) as proxy,
+        open_writer(proxy.dsn) as one,
+        open_writer(database.service_dsn, one.ledger) as other,
+    ):
         a, b = await one.open_wallets(2, balance=10)
-        entry = await one.post(one.transfer(a, b, 5))
-        reversal = [ReverseEntry(Draft(EntryType.REVERSAL, (), corrects=entry.id))]
-        refund = await one.refund(entry, 1)
-        assert tell(await one.send(reversal)) == "already_refunded"
+        sale = await one.post(one.transfer(a, b, 5))
+        refund = await one.refund(sale, 1)
+        proxy.decide_in_turn(Fate.DELAYED)
+        reversal = one.send([ReverseEntry(Draft(EntryType.REVERSAL, (), corrects=sale.id))])
+        await proxy.held.wait()
         await other.reverse(refund)
-        assert tell(await one.send(reversal)) == "posted"
+        proxy.released.set()
+        assert tell(await reversal) == "posted"
+        await prove(database, one.ledger)
 
 
 async def test_a_hot_account_starves_nobody(database: Database) -> None:
@@ -124,10 +139,11 @@ async def test_no_floor_is_broken_by_two(database: Database) -> None:
     """Both spend the same hundred: together they spend a hundred."""
     async with open_two(database) as (one, other):
         a, b = await one.open_wallets(2, balance=100)
+        await other.post(other.transfer(b, a, 1))  # both remember the wallet by now
         told = await race([one, other], [[one.transfer(a, b, 7)] for _ in range(12)])
         words = [tell(one) for pair in told for one in pair]
         assert (words.count("posted"), words.count("insufficient_funds")) == (14, 10)
-        assert await one.posted(a) == 2
+        assert await one.posted(a) == 3
 
 
 async def test_one_reference_is_one_entry(database: Database) -> None:
@@ -212,6 +228,33 @@ SELECT position, recorded_at FROM entries WHERE ledger_id = $1 AND position > $2
  UNION ALL
 SELECT position, recorded_at FROM events WHERE ledger_id = $1 AND position > $2
  ORDER BY position"""
+
+
+_WAITING = """
+SELECT EXISTS (SELECT FROM pg_stat_activity
+                WHERE datname = current_database() AND wait_event_type = 'Lock')"""
+
+
+async def test_a_commit_that_waits_is_not_passed_by(
+    database: Database, postgres_server: EmbeddedPostgres
+) -> None:
+    """One commit waits for a row while another passes it. A reader that has seen the other still
+    comes upon the first: its position is later, since it takes one when it has all its locks.
+    """
+    async with open_two(database) as (one, other), connect_as_owner(database) as owner:
+        a, b, c, d = await one.open_wallets(4, balance=10)
+        async with owner.transaction():
+            await owner.execute("SELECT FROM balances WHERE account_id = $1 FOR UPDATE", a[5:])
+            waiting = one.send([one.transfer(a, b, 1)])
+            watcher = await asyncpg.connect(postgres_server.dsn(ADMIN, database.name))
+            while not await watcher.fetchval(_WAITING):
+                assert not waiting.done()
+            await watcher.close()
+            passing = await other.post(other.transfer(c, d, 1))
+            cursor = max(row[0] for row in await other.read(_EVERYTHING, 0))
+            assert cursor == passing.position
+        assert tell(await waiting) == "posted"
+        assert [row[0] for row in await other.read(_EVERYTHING, cursor)] == [cursor + 1]
 
 
 async def test_position_order_is_commit_order(database: Database) -> None:

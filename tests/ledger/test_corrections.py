@@ -29,7 +29,8 @@ from catena.ledger.corrections import (
 )
 from catena.ledger.entries import Draft, Entry, EntryType, Line
 from catena.ledger.refusals import Refusal
-from tests.properties.naive_ledger import NaiveAccount, NaiveEntry, NaiveLedger, No
+from tests.properties.naive_facts import NaiveAccount, NaiveEntry, No
+from tests.properties.naive_ledger import NaiveLedger
 
 NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 STEPS = 8 if os.environ.get("CATENA_LONG") == "1" else 6

@@ -11,7 +11,8 @@ from catena.journal import AccountState
 from catena.ledger.entries import Entry
 from catena.ledger.refusals import Refusal
 from catena.ledger.terms import Profile
-from tests.properties.naive_ledger import Known, NaiveLedger, No, Posted
+from tests.properties.naive_facts import Known, No, Posted
+from tests.properties.naive_ledger import NaiveLedger
 
 __all__ = ["check_answer", "check_entry", "check_replay"]
 

@@ -250,7 +250,7 @@ def _free(wish: Wish, world: _World) -> Operation:
         # Usually of the entry's currency, and with a line that balances it.
         account = world.account(number, currency if wish.first % 8 else None)
         lines.append(Line(account, side, amount, currency))
-        if wish.adorned % 6:
+        if wish.adorned % 3:
             other = world.account(wish.second, currency)
             lines.append(Line(other, side.opposite, amount, currency))
     return PostEntry(world.adorn(Draft(EntryType.ADJUSTMENT, lines, system=None), wish.adorned))

@@ -1,0 +1,256 @@
+"""Twins whose commits are broken, in Python or in SQL: each is caught by a test of the journal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import pytest
+from structlog.testing import capture_logs
+
+from catena.db.embedded import EmbeddedPostgres
+from tests.postgres import Database
+from tests.scribe import connect_as_owner
+from tests.twins.planting import Replacement, plant_in_database, planted
+
+ATTEMPT, DECIDE, LANE = "catena.journal.attempt", "catena.journal.decide", "catena.journal.lane"
+WRITE, ANSWERS = "catena.db.write", "catena.journal.answers"
+SQL_WRITE, SQL_REST = "journal_write", "journal_write_rest"
+TWO, GROUP, LOST = (
+    f"tests.journal.test_{name}:" for name in ("two_writers", "group_commit", "lost_commits")
+)
+LONGEST_SECONDS = 60.0
+
+
+class Twin(NamedTuple):
+    """What is wrong with it, the check that notices, and where it differs."""
+
+    wrong: str
+    check: str
+    replacements: list[Replacement]
+    arguments: dict[str, Any] = {}  # noqa: RUF012  # never changed
+    sql: Sequence[str] = ()
+
+
+NO_VERSIONS = Replacement(
+    SQL_WRITE, "AND b.version = b_version[width_bucket(b.account_id, b_account)];", ";"
+)
+POSITION_FIRST = [
+    Replacement(
+        SQL_WRITE,
+        "    touched bigint;\nBEGIN\n",
+        """    touched bigint;
+BEGIN
+    SELECT min(number) - 1, clock_timestamp() INTO base, at
+      FROM (SELECT nextval('twin_positions') AS number FROM generate_series(1, p_count)) AS taken;
+""",
+    ),
+    Replacement(
+        SQL_WRITE,
+        "SELECT p.position, greatest(p.recorded_at, clock_timestamp()) INTO base, at",
+        "PERFORM p.position",
+    ),
+    Replacement(SQL_WRITE, "SET position = base + p_count,", "SET"),
+]
+KEYS_APART = [
+    Replacement(WRITE, "    keys = work.keys\n", "    keys = []\n"),
+    Replacement(
+        WRITE,
+        "    assert row is not None",
+        """    keys = work.keys
+    with telling_stale():
+        await connection.fetchrow(
+            _WRITE, ledger, numbering.high, numbering.low - 2**64, 0, [], [], [], [], [],
+            *_transpose([], _ENTRY_COLUMNS), *_transpose([], _LINE_COLUMNS),
+            [key.key for key in keys], [key.payload for key in keys],
+            _or_null([key.offset and key.offset - work.count for key in keys]),
+            _or_null([key.exceptions for key in keys]), None,
+        )
+    assert row is not None""",
+    ),
+]
+REFUNDS_UNLOCKED = [
+    Replacement(
+        SQL_REST,
+        "AND k.position = undone.position AND k.version = undone.version;",
+        "AND k.position = undone.position;",
+    ),
+    Replacement(
+        ATTEMPT,
+        "            for entry in book.entries.values():\n",
+        "            book.corrections = await load_corrections(connection, ledger, book.entries)\n"
+        "            for entry in book.entries.values():\n",
+    ),
+    Replacement(
+        ATTEMPT,
+        "        if corrected:\n            book.corrections = ",
+        "        if False:\n            book.corrections = ",
+    ),
+]
+
+TWINS = [
+    Twin(
+        "writes over what another wrote",
+        TWO + "test_what_another_changed_is_decided_again",
+        [NO_VERSIONS],
+    ),
+    Twin(
+        "checks a floor against what it remembers",
+        TWO + "test_no_floor_is_broken_by_two",
+        [NO_VERSIONS],
+        sql=[
+            # Without the versions, these two guards still stand in its way.
+            "ALTER TABLE lines DROP CONSTRAINT lines_pkey",
+            "ALTER TABLE balances DROP CONSTRAINT no_overdraft",
+        ],
+    ),
+    Twin(
+        "refuses for old news",
+        TWO + "test_a_refusal_is_decided_again_too",
+        [
+            Replacement(
+                DECIDE,
+                "    _touch(draft.lines, book)\n    if refusal is not None:\n",
+                "    if refusal is None:\n        _touch(draft.lines, book)\n    else:\n",
+            )
+        ],
+    ),
+    Twin(
+        "refuses a correction for old news",
+        TWO + "test_a_correction_is_refused_for_what_is_so_now",
+        [Replacement(DECIDE, "        _touch(at.lines, book)\n", "")],
+    ),
+    Twin(
+        "counts refunds without a lock",
+        TWO + "test_a_hot_entry_starves_nobody",
+        REFUNDS_UNLOCKED,
+    ),
+    Twin(
+        "numbers a commit before it has its locks",
+        TWO + "test_a_commit_that_waits_is_not_passed_by",
+        POSITION_FIRST,
+        sql=["CREATE SEQUENCE twin_positions"],
+    ),
+    Twin(
+        "lets a key have two effects",
+        TWO + "test_one_key_is_one_effect",
+        [Replacement(SQL_WRITE, "IF touched <> cardinality(k_key) THEN", "IF false THEN")],
+    ),
+    Twin(
+        "records a key in another transaction",
+        LOST + "test_every_kind_of_piece",
+        KEYS_APART,
+        {"fate": "UNANSWERED", "locking": False},
+    ),
+    Twin(
+        "takes a lost commit for one that failed",
+        LOST + "test_a_database_that_stays_away",
+        [Replacement(LANE, "piece.in_doubt |= attempt.sent", "pass")],
+        {"fate": "UNANSWERED"},
+    ),
+    Twin(
+        "opens an account again when the answer was lost",
+        LOST + "test_every_kind_of_piece",
+        [
+            Replacement(
+                DECIDE,
+                "if profile.id in book.accounts or profile.id in book.opened:",
+                "if profile.id in book.opened:",
+            )
+        ],
+        {"fate": "UNANSWERED", "locking": False},
+    ),
+    Twin(
+        "remembers what was never committed",
+        GROUP + "test_a_replay_changes_nothing_for_its_neighbours",
+        [
+            Replacement(
+                LANE,
+                "            self._forget(attempt)\n            if monotonic()",
+                "            if monotonic()",
+            )
+        ],
+    ),
+    Twin(
+        "fails a whole commit for one piece",
+        GROUP + "test_only_the_culprit_fails",
+        [Replacement(LANE, "if len(pieces) == 1:", "if pieces:")],
+        {"description": "boom", "place": 17},
+    ),
+    Twin(
+        "takes back a neighbour's entry with its own",
+        GROUP + "test_a_refused_piece_takes_back_only_its_own",
+        [Replacement(DECIDE, "if offset > before:", "if True:")],
+    ),
+    Twin(
+        "forgets references within a commit",
+        GROUP + "test_a_refused_piece_takes_back_only_its_own",
+        [
+            Replacement(
+                DECIDE, "if taken is None:", "if taken is None or isinstance(taken, Decided):"
+            )
+        ],
+    ),
+    Twin(
+        "keeps the corrections of a piece that was refused",
+        GROUP + "test_a_refused_piece_undoes_no_correction",
+        [Replacement(DECIDE, "book.corrections = undone_by", "pass")],
+    ),
+    Twin(
+        "answers a replay with what has become of the entry",
+        GROUP + "test_a_repeated_reference_says_that_its_entry_was_reversed",
+        [Replacement(ANSWERS, "._replace(reversed_by=reversed_by)", "")],
+    ),
+    Twin(
+        "holds a new floor against what was posted before",
+        GROUP + "test_a_lowered_floor_holds_for_what_follows",
+        [Replacement(SQL_WRITE, "AND c.floor < b.floor", "AND false")],
+    ),
+]
+
+
+async def check(
+    name: str, database: Database, server: EmbeddedPostgres, arguments: dict[str, Any]
+) -> None:
+    """Run a test of the journal, as it is imported now."""
+    module, _, member = name.partition(":")
+    test: Any = getattr(import_module(module), member)
+    values = dict(arguments)
+    if "fate" in values:
+        values["fate"] = import_module("tests.journal.proxy").Fate[values["fate"]]
+    fixtures = {"database": database, "postgres_server": server}
+    needed = test.__code__.co_varnames[: test.__code__.co_argcount]
+    values |= {name: value for name, value in fixtures.items() if name in needed}
+    with capture_logs() as logs:
+        if "logs" in needed:
+            values["logs"] = logs
+        async with asyncio.timeout(LONGEST_SECONDS):
+            await test(**values)
+
+
+@pytest.mark.parametrize("twin", TWINS, ids=lambda twin: twin.wrong)
+async def test_a_twin_is_caught(
+    twin: Twin, database: Database, postgres_server: EmbeddedPostgres
+) -> None:
+    """The check that passes on the real one fails on the twin."""
+    in_python = [one for one in twin.replacements if one.where.startswith("catena.")]
+    in_sql = [one for one in twin.replacements if one not in in_python]
+    async with connect_as_owner(database) as owner:
+        for statement in twin.sql:
+            await owner.execute(statement)
+    for replacement in in_sql:
+        await plant_in_database(database, replacement)
+    with planted(in_python), pytest.raises(AssertionError):
+        await check(twin.check, database, postgres_server, twin.arguments)
+
+
+@pytest.mark.parametrize("name", sorted({twin.check for twin in TWINS}))
+async def test_the_checks_pass_on_the_real_one(
+    name: str, database: Database, postgres_server: EmbeddedPostgres
+) -> None:
+    """Imported anew without a change, it passes: it is the change that is caught."""
+    arguments = next(twin.arguments for twin in TWINS if twin.check == name)
+    with planted([]):
+        await check(name, database, postgres_server, arguments)
