@@ -51,7 +51,12 @@ class Proxy:
     is_open: bool = True
     held: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
+    flowing: asyncio.Event = field(default_factory=asyncio.Event)
     _ends: set[StreamWriter] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """At first everything flows; while `flowing` is clear, nothing moves and nothing breaks."""
+        self.flowing.set()
 
     def shut(self) -> None:
         """Break every connection, and refuse new ones until it is opened again."""
@@ -93,6 +98,7 @@ class _Connection:
                 if self.fate is Fate.DELAYED:
                     self.proxy.held.set()
                     await self.proxy.released.wait()
+            await self.proxy.flowing.wait()
             server.write(kind + (len(body) + 4).to_bytes(4) + body)
             await server.drain()
             if self.fate is Fate.ABANDONED and kind in (SYNC, QUERY):
@@ -108,6 +114,7 @@ class _Connection:
                 self.proxy.held.set()
                 await self.proxy.released.wait()
                 self.fate = Fate.ARRIVES
+            await self.proxy.flowing.wait()
             if self.fate is not Fate.UNANSWERED:
                 client.write(kind + (len(body) + 4).to_bytes(4) + body)
                 await client.drain()
@@ -142,6 +149,7 @@ async def open_proxy(dsn: str) -> AsyncIterator[Proxy]:
     async def serve(reader: StreamReader, writer: StreamWriter) -> None:
         ends = {writer}
         try:
+            await proxy.flowing.wait()
             if proxy.is_open:
                 server_reader, server_writer = await _connect(dsn)
                 ends.add(server_writer)
@@ -162,6 +170,7 @@ async def open_proxy(dsn: str) -> AsyncIterator[Proxy]:
         yield proxy
     finally:
         proxy.released.set()
+        proxy.flowing.set()
         server.close()
         proxy.shut()
         shutil.rmtree(place)

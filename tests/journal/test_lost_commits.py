@@ -155,6 +155,33 @@ async def test_what_waits_too_long_was_not_done(database: Database) -> None:
         await prove(database, writer.ledger)
 
 
+async def test_a_database_that_is_frozen(database: Database) -> None:
+    """The network takes everything and gives nothing back: callers are told all the same, and when
+    it flows again, the same keys tell the truth.
+    """
+    async with (
+        open_proxy(database.service_dsn) as proxy,
+        open_writer(
+            proxy.dsn,
+            answer_seconds=0.3,
+            database_command_seconds=0.5,
+            database_connect_seconds=0.5,
+        ) as writer,
+    ):
+        a, b = await writer.open_wallets(2, balance=100)
+        proxy.flowing.clear()
+        on_its_way = writer.send([writer.transfer(a, b, 1)], key=KEY)
+        later = writer.send([writer.transfer(a, b, 10)], key=OTHER_KEY)
+        async with asyncio.timeout(20):
+            told = [tell(await on_its_way), tell(await later)]
+        assert set(told) == {"outcome_unknown"}
+        proxy.flowing.set()
+        for key, amount in ((KEY, 1), (OTHER_KEY, 10)):
+            assert tell(await writer.send([writer.transfer(a, b, amount)], key=key)) == "posted"
+        assert await writer.posted(a) == 89
+        await prove(database, writer.ledger)
+
+
 ROUNDS = 150 if os.environ.get("CATENA_LONG") == "1" else 12
 BROKEN = [Fate.NEVER_SENT, Fate.UNANSWERED, Fate.ABANDONED]
 
