@@ -134,8 +134,9 @@ async def commit_deposit(connection: Connection, scribe: Scribe, account: str, *
     piece = Piece(
         [scribe.deposit(account, 1)], key=uuid4().hex, payload=uuid4().hex, done=lambda _: None
     )
-    attempt = Attempt([piece], lock=True)
-    await attempt.run(connection, (scribe.number, scribe.ledger.id), {}, system_clock(), 16)
+    attempt = Attempt(scribe.ledger, {}, lock=True)
+    attempt.add(piece)
+    await attempt.run(connection, system_clock(), 16, lambda _: None)
 
 
 def balance_at(*dates: str) -> Read:

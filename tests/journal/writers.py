@@ -19,14 +19,18 @@ from catena.db.verify import verify
 from catena.errors import CatenaError
 from catena.ids import LEDGER, new_id
 from catena.journal import Answer, Journal, OpenAccount, Operation, Piece
-from catena.journal.lane import Lane, LaneCounts
+from catena.journal.commit import LaneCounts
+from catena.journal.lane import Lane
 from catena.ledger.entries import Entry
 from catena.ledger.refusals import Refusal
 from catena.settings import Settings
 from tests.postgres import Database
-from tests.scribe import Scribe, make_profile
+from tests.scribe import Scribe, connect_as_owner, make_profile
 
-__all__ = ["Told", "Writer", "open_writer", "prove", "tell"]
+__all__ = ["UNPOSTABLE", "Told", "Writer", "make_unpostable", "open_writer", "prove", "tell"]
+
+UNPOSTABLE = "boom"
+"""The description of an entry that the database does not take, after `make_unpostable`."""
 
 Told = Answer | CatenaError
 
@@ -117,6 +121,12 @@ async def open_writer(
     finally:
         await journal.close()
         await pool.close()
+
+
+async def make_unpostable(database: Database) -> None:
+    """Have the database raise for some entries: a thing that nobody foresaw."""
+    async with connect_as_owner(database) as owner:
+        await owner.execute(f"ALTER TABLE entries ADD CHECK (description <> '{UNPOSTABLE}')")
 
 
 def tell(told: Told) -> str:

@@ -72,7 +72,8 @@ class Memory:
         return next(entry for entry in self.entries.values() if entry.position == position)
 
     def _open_book(self) -> Book:
-        book = Book(self.ledger_id, self.now, self.accounts)
+        book = Book(self.ledger_id, self.accounts)
+        book.now = self.now
         book.entries = dict(self.entries)
         book.references.update(self.contents)
         book.profiles = dict(self.profiles)

@@ -12,7 +12,7 @@ import asyncpg
 if TYPE_CHECKING:
     from catena.settings import Settings
 
-__all__ = ["Connection", "Pool", "is_lost", "open_pool"]
+__all__ = ["Connection", "Pool", "is_full", "is_lost", "open_pool"]
 
 _LOOK_UPS: Final = {
     "plan_cache_mode": "force_generic_plan",
@@ -68,6 +68,11 @@ async def open_pool(settings: Settings, dsn: str) -> Pool:
 
 async def _keep_as_is(connection: object) -> None:
     """Nothing to reset: no statement here changes a session, and the round trip would cost."""
+
+
+def is_full(pool: Pool) -> bool:
+    """Whether all its connections are taken, so that someone may wait for one."""
+    return pool.get_idle_size() == 0 and pool.get_size() == pool.get_max_size()
 
 
 def is_lost(error: BaseException) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -152,12 +152,42 @@ class WriteSet:
         self.rest = {kind: self.rest[kind][:length] for kind, length in mark.rest.items()}
 
 
+# Numbers, ids and names travel as array literals, which PostgreSQL reads four times as fast as the
+# driver encodes arrays; columns that are rare, and NULL as a whole, as arrays.
 _WRITE: Final = """
 SELECT base, at FROM journal_write(
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-    $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33)"""
-_ENTRY_COLUMNS: Final = 9
-_LINE_COLUMNS: Final = 10
+    $1, $2, $3, $4,
+    $5::text::uuid[], $6::text::bigint[], $7::text::bigint[], $8::text::bigint[],
+    $9::text::bigint[],
+    $10::text::integer[], $11::text::text[], $12, $13, $14, $15, $16, $17, $18,
+    $19::text::uuid[], $20::text::bigint[], $21::text::integer[], $22::text::bigint[],
+    $23::text::bigint[], $24::text::bigint[], $25::text::integer[], $26::text::boolean[],
+    $27::text::text[], $28,
+    $29::text::uuid[], $30::text::uuid[], $31::text::integer[], $32,
+    $33)"""
+
+_Column = Sequence[Any]
+
+
+def _numbers(column: _Column) -> str:
+    """Numbers or booleans as an array literal."""
+    return "{" + str(list(column))[1:-1].replace("None", "NULL") + "}"
+
+
+def _names(column: _Column) -> str:
+    """Ids, codes of currencies or other words that need no escapes, as an array literal."""
+    return '{"' + '","'.join(column) + '"}' if column else "{}"
+
+
+def _rare(column: _Column) -> _Column | None:
+    """A column of nothing but None as NULL, which costs nothing to send."""
+    return None if column and column.count(None) == len(column) else column
+
+
+_ENTRY_COLUMNS: Final = (_numbers, _names, *[_rare] * 7)
+_LINE_COLUMNS: Final = (_names, *[_numbers] * 7, _names, _rare)
+_KEY_COLUMNS: Final = (_names, _names, _numbers, _rare)
+_BALANCE_COLUMNS: Final = (_names, *[_numbers] * 4)
 
 
 async def write(
@@ -169,8 +199,8 @@ async def write(
     they are locked in the order of their ids. Raises Stale, KeyTaken, or the driver's error.
     """
     accounts = sorted(touched, key=lambda account: account.id)
+    balances = [(a.id[5:], a.version or 1, a.debits, a.credits, a.line_count) for a in accounts]
     numbering = work.numbering
-    keys = work.keys
     with telling_stale():
         row = await connection.fetchrow(
             _WRITE,
@@ -178,29 +208,19 @@ async def write(
             numbering.high,
             numbering.low - 2**64,  # its top bit is the UUID's variant, so SQL's bigint is negative
             work.count,
-            [account.id[5:] for account in accounts],
-            [account.version or 1 for account in accounts],
-            [account.debits for account in accounts],
-            [account.credits for account in accounts],
-            [account.line_count for account in accounts],
-            *_transpose(work.entries, _ENTRY_COLUMNS),
-            *_transpose(work.lines, _LINE_COLUMNS),
-            [key.key for key in keys],
-            [key.payload for key in keys],
-            _or_null([key.offset for key in keys]),
-            _or_null([key.exceptions for key in keys]),
+            *_columns(balances, _BALANCE_COLUMNS),
+            *_columns(work.entries, _ENTRY_COLUMNS),
+            *_columns(work.lines, _LINE_COLUMNS),
+            *_columns(work.keys, _KEY_COLUMNS),
             json.dumps(work.rest) if work.rest else None,
         )
     assert row is not None  # noqa: S101  # a function with OUT parameters gives one row
     return row["base"], row["at"]
 
 
-def _transpose(rows: Sequence[tuple[Any, ...]], width: int) -> list[Sequence[Any] | None]:
-    """Rows as columns; a column of nothing but None as NULL, which costs nothing to send."""
-    if not rows:
-        return [[]] * width
-    return [_or_null(column) for column in zip(*rows, strict=True)]
-
-
-def _or_null(column: Sequence[Any]) -> Sequence[Any] | None:
-    return None if column and column.count(None) == len(column) else column
+def _columns(
+    rows: Sequence[tuple[Any, ...]], forms: Sequence[Callable[[_Column], object]]
+) -> Iterator[object]:
+    """Rows as columns, each in its form."""
+    columns = zip(*rows, strict=True) if rows else [()] * len(forms)
+    return (form(column) for form, column in zip(forms, columns, strict=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from catena.db.load import (
@@ -24,17 +24,14 @@ from catena.journal.answers import (
     first_offset,
 )
 from catena.journal.decide import Book, Decision, decide, decide_together, finish
-from catena.journal.pieces import (
-    Answer,
-    ChangeAccount,
-    OpenAccount,
-    Piece,
-)
-from catena.ledger.accounts import Account, system_account_id
-from catena.ledger.entries import Entry, EntryType
+from catena.journal.needs import Needs, needs_only
+from catena.journal.pieces import Answer, Piece
+from catena.ledger.accounts import Account
+from catena.ledger.entries import Entry
 from catena.ledger.refusals import Refusal
 
 if TYPE_CHECKING:
+    from catena.db.installation import Ledger
     from catena.db.pool import Connection
 
 __all__ = ["Attempt"]
@@ -43,28 +40,38 @@ __all__ = ["Attempt"]
 class Attempt:
     """The pieces of one commit on their way from the queue to their answers.
 
+    `remembered` are the accounts of earlier commits, to which what is read is added.
     `lock`: read under row locks, in a transaction, instead of trusting what is remembered.
     `sent`: the write has been sent, so that losing the database now leaves it in doubt.
+    `keys` and `size`: the idempotency keys of its pieces, and how many operations they are.
     """
 
     __slots__ = (
         "_at",
         "_base",
+        "_book",
         "_decisions",
         "_earlier",
+        "_ledger",
+        "_needs",
         "_touched",
         "_work",
-        "accounts",
+        "keys",
         "lock",
         "pieces",
         "sent",
+        "size",
     )
 
-    def __init__(self, pieces: Sequence[Piece], *, lock: bool) -> None:
-        self.pieces = pieces
+    def __init__(self, ledger: Ledger, remembered: dict[str, Account], *, lock: bool) -> None:
+        self.pieces: list[Piece] = []
+        self.keys: set[str] = set()
+        self.size = 0
         self.lock = lock
         self.sent = False
-        self.accounts: set[str] = set()
+        self._ledger = ledger
+        self._book = Book(ledger.id, remembered)
+        self._needs = Needs()
         self._work = WriteSet()
         self._decisions: list[list[Decision] | tuple[int, Refusal]] = []
         self._touched: list[Account] = []
@@ -72,23 +79,33 @@ class Attempt:
         self._base = 0
         self._at = dt.datetime.min.replace(tzinfo=dt.UTC)
 
+    @property
+    def accounts(self) -> Collection[str]:
+        """All that its pieces name."""
+        return self._needs.accounts
+
+    def add(self, piece: Piece) -> None:
+        """Take a piece in, to be decided after the others."""
+        self.pieces.append(piece)
+        self.keys.add(piece.key)
+        self._needs.add(piece.operations, self._ledger.id)
+        self.size += len(piece.operations)
+
+    def can_decide(self, piece: Piece) -> bool:
+        """Whether all that the piece needs is remembered."""
+        return needs_only(piece.operations, self._book.accounts, self._ledger.id)
+
     async def run(
         self,
         connection: Connection,
-        ledger: tuple[int, str],
-        remembered: dict[str, Account],
         now: dt.datetime,
         depth: int,
+        tell_sent: Callable[[Attempt], None],
     ) -> None:
-        """Load, decide and write; outside a transaction the write is the commit.
-
-        `remembered` are the accounts of earlier commits, to which what is read is added.
-        """
-        number, ledger_id = ledger
-        book = Book(ledger_id, now, remembered)
-        await self._load(connection, number, book, depth)
-        for piece in self.pieces:
-            self._decide(piece, book)
+        """Load, decide and write; outside a transaction the write is the commit."""
+        book, number = self._book, self._ledger.number
+        await self._load(connection, depth)
+        self.decide(book.now if self.lock else now)
         self._touched = finish(book, self._work)
         earlier = [
             decision.position
@@ -98,7 +115,14 @@ class Attempt:
         ]
         self._earlier = await load_entries(connection, number, earlier)
         self.sent = True
+        tell_sent(self)
         self._base, self._at = await write(connection, number, self._work, self._touched)
+
+    def decide(self, now: dt.datetime) -> None:
+        """Decide the pieces that are not decided yet."""
+        self._book.now = now
+        for piece in self.pieces[len(self._decisions) :]:
+            self._decide(piece)
 
     def settle(self) -> None:
         """After the commit: accounts are as they were written, pieces as good as answered."""
@@ -121,54 +145,28 @@ class Attempt:
             piece.answer(Answer(results))
         return refused
 
-    async def _load(self, connection: Connection, ledger: int, book: Book, depth: int) -> None:
-        references, corrected, changed = self._find_needs(book.ledger_id)
-        if corrected:
-            book.entries = await load_corrected(connection, ledger, corrected, depth)
+    async def _load(self, connection: Connection, depth: int) -> None:
+        """Read what the undecided pieces need and what is not remembered."""
+        book, needs, number = self._book, self._needs, self._ledger.number
+        if needs.corrected:
+            book.entries = await load_corrected(connection, number, needs.corrected, depth)
             for entry in book.entries.values():
-                self.accounts.update(line.account for line in entry.lines)
+                needs.accounts.update(line.account for line in entry.lines)
         known = book.accounts
-        wanted = self.accounts if self.lock else [id for id in self.accounts if id not in known]
+        wanted = needs.accounts if self.lock else [id for id in needs.accounts if id not in known]
         if wanted:
-            found = await load_accounts(connection, ledger, wanted, lock=self.lock)
-            book.accounts.update(found)
+            book.accounts.update(await load_accounts(connection, number, wanted, lock=self.lock))
         if self.lock:
             book.now = await read_now(connection)
-        if corrected:
-            book.corrections = await load_corrections(connection, ledger, book.entries)
-        if references:
-            book.references.update(await load_references(connection, ledger, references))
-        if changed:
-            book.profiles = await load_profiles(connection, ledger, changed)
+        if needs.corrected:
+            book.corrections = await load_corrections(connection, number, book.entries)
+        if needs.references:
+            book.references.update(await load_references(connection, number, needs.references))
+        if needs.changed:
+            book.profiles = await load_profiles(connection, number, needs.changed)
 
-    def _find_needs(self, ledger_id: str) -> tuple[set[tuple[EntryType, str]], set[str], set[str]]:
-        """The references, entries and profiles that the pieces name; notes their accounts."""
-        references: set[tuple[EntryType, str]] = set()
-        corrected: set[str] = set()
-        changed: set[str] = set()
-        accounts = self.accounts
-        for piece in self.pieces:
-            for operation in piece.operations:
-                if isinstance(operation, OpenAccount):
-                    accounts.add(operation.profile.id)
-                    continue
-                if isinstance(operation, ChangeAccount):
-                    accounts.add(operation.account)
-                    changed.add(operation.account)
-                    continue
-                draft = operation.draft
-                for line in draft.lines:
-                    accounts.add(line.account)
-                if draft.reference is not None:
-                    references.add((draft.type, draft.reference))
-                if draft.corrects is not None:
-                    corrected.add(draft.corrects)
-                for role, currency in draft.system or ():
-                    accounts.add(system_account_id(ledger_id, role, currency))
-        return references, corrected, changed
-
-    def _decide(self, piece: Piece, book: Book) -> None:
-        work = self._work
+    def _decide(self, piece: Piece) -> None:
+        book, work = self._book, self._work
         decisions: list[Decision] | tuple[int, Refusal]
         if piece.atomic and len(piece.operations) > 1:
             decisions = decide_together(piece.operations, book, work)

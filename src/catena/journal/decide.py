@@ -72,9 +72,9 @@ class Book:
         "touched",
     )
 
-    def __init__(self, ledger_id: str, now: dt.datetime, accounts: dict[str, Account]) -> None:
+    def __init__(self, ledger_id: str, accounts: dict[str, Account]) -> None:
         self.ledger_id = ledger_id
-        self.now = now
+        self.now = dt.datetime.min.replace(tzinfo=dt.UTC)
         self.accounts = accounts
         self.touched: dict[str, Account] = {}
         self.entries: dict[str, Entry] = {}

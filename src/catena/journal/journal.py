@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from catena.journal.lane import Lane, LaneCounts
+from catena.journal.lane import Lane
 
 if TYPE_CHECKING:
     from catena.clock import Clock
     from catena.db.installation import Ledger
     from catena.db.pool import Pool
+    from catena.journal.commit import LaneCounts
     from catena.journal.pieces import Piece
     from catena.settings import Settings
 
@@ -31,7 +32,7 @@ class Journal:
         """Queue a piece for its ledger; it is answered later, once. Raises Overloaded."""
         lane = self._lanes.get(ledger.number)
         if lane is None:
-            lane = Lane(ledger.number, ledger.id, self._pool, self._settings, self._clock)
+            lane = Lane(ledger, self._pool, self._settings, self._clock)
             self._lanes[ledger.number] = lane
         lane.submit(piece)
 
