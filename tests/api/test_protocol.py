@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import socket
 from dataclasses import dataclass
+from itertools import pairwise
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
 import httpx2
 import pytest
 
-from tests.contract import REQUEST_ID
-from tests.server import ORDINARY, Api, took_hot_road
+from tests.contract import REQUEST_ID, Contract
+from tests.postgres import Database
+from tests.server import ORDINARY, Api, make_key, run_api, took_hot_road
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +212,45 @@ def test_a_request_may_come_byte_by_byte(wire: Wire) -> None:
     assert body.startswith(b"{")
 
 
+def test_a_request_may_be_cut_anywhere(wire: Wire) -> None:
+    """Its head alone, part of its body, or its end together with the next request."""
+    request = wire.post(1, key="k")
+    head = request.index(b"\r\n\r\n") + 4
+    cuts = [(head - 2,), (head,), (head + 1,), (head, head + 9), (len(request) - 1,)]
+    for number, cut in enumerate(cuts):
+        whole = wire.post(1, key=f"k{number}0") + wire.get() + wire.post(1, key=f"k{number}1")
+        places = [0, *(place + 1 for place in cut), len(whole)]  # one more: the key is longer
+        with socket.create_connection(wire.service.api.place, timeout=30) as connection:
+            for start, end in pairwise(places):
+                connection.sendall(whole[start:end])
+                wire.send(wire.get())  # by now the part was read
+            with connection.makefile("rb") as stream:
+                answers = [_read_answer(stream) for _ in range(3)]
+        assert [answer.status for answer in answers] == [201, 200, 201]
+        assert answers[1].body["posted"] == 2 * number + 1
+
+
+def test_an_idle_connection_is_closed_and_a_busy_one_is_not(
+    database: Database, contract: Contract
+) -> None:
+    """A connection lives as long as hot requests come, and a second longer."""
+    key = make_key(database.service_dsn)
+    with run_api(database.service_dsn, keep_alive_seconds=1) as running:
+        service = Api(running, database, key, contract)
+        wallet = service.open_account()
+        request = Wire(service, wallet, wallet).get()
+        with socket.create_connection(running.place, timeout=30) as connection:
+            stream = connection.makefile("rb")
+            began = monotonic()
+            while monotonic() < began + 2.5:
+                connection.sendall(request)
+                assert _read_answer(stream).status == 200
+            ended = monotonic()
+            assert stream.read() == b""
+            assert monotonic() - ended >= 0.9
+        service.close()
+
+
 def test_what_is_no_request_never_answers_for_a_whole_one(wire: Wire) -> None:
     """A transfer with rubbish behind it gets its own answer; then the connection ends."""
     for behind in (b"rubbish\r\n\r\n", b"\0\0\0\0", wire.get()[:-4] + b"\r\nX : y\r\n\r\n"):
@@ -334,16 +376,12 @@ def test_balances_are_answered_the_same_on_both_roads(service: Api) -> None:
     al = service.open_account(funded=1000)
     poor = service.client("transfers:write")
     poor.send("GET", f"/v1/accounts/{al}/balance")
-    for client, id in (
-        (service, al),
-        (service, "acct_" + "0" * 32),
-        (service, "acct_" + "z" * 32),
-        (service, "acct_" + "A" * 32),
-        (service, "ent__" + "0" * 32),
-        (poor, al),
-    ):
+    for client, id in ((service, al), (service, "acct_" + "0" * 32), (poor, al)):
         path = f"/v1/accounts/{id}/balance"
         compare(client.send("GET", path), client.send("GET", path, headers=ORDINARY))
+    for id in ("acct_" + "z" * 32, "acct_" + "A" * 32, "ent__" + "0" * 32):
+        answer = service.send("GET", f"/v1/accounts/{id}/balance")
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_id")
     bad = "/v2/accountz/" + "0" * 37 + "/balance"
     assert service.send("GET", bad).status_code == 404
     assert service.read_posted(al) == [1000]

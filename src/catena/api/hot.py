@@ -1,24 +1,24 @@
-"""The hottest routes, answered straight from the connection's protocol.
+"""The hottest routes, answered straight from what a connection received.
 
-Transfers and balance reads skip the framework's per-request machinery when all they need is at
-hand (caller and ledger known to this process); anything else takes the ordinary way, which answers
-the same. What that saves is in bench/README.md. Relies on uvicorn's HttpToolsProtocol.
+A transfer or balance read in plain form, for a caller and ledger that this process knows, skips the
+HTTP parser and the framework; everything else takes the ordinary way, which answers the same. What
+that saves is in bench/README.md. Relies on uvicorn's HttpToolsProtocol.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from catena.api.balances import balance_reply
 from catena.api.movements import MOVEMENTS
 from catena.api.protocol import Protocol
-from catena.api.writes import Context, Reply, parse_key, problem_reply, require, submit
+from catena.api.writes import JSON, Context, Reply, parse_key, problem_reply, require, submit
 from catena.auth.scopes import Scope
 from catena.errors import CatenaError, UnknownCurrency
-from catena.ids import ACCOUNT, REQUEST, parse_id
+from catena.ids import REQUEST
 from catena.settings import LIMITS
 
 if TYPE_CHECKING:
@@ -26,15 +26,35 @@ if TYPE_CHECKING:
 
 __all__ = ["HotProtocol"]
 
-_TRANSFERS: Final = b"/v1/transfers"
 _TRANSFER: Final = MOVEMENTS["transfer"]
-_ACCOUNTS: Final = b"/v1/accounts/"
-_BALANCE: Final = b"/balance"
-_BALANCE_LENGTH: Final = len(_ACCOUNTS) + len(ACCOUNT) + 32 + len(_BALANCE)
-_UNUSUAL: Final = {b"expect", b"transfer-encoding", b"content-encoding"}
+_HEAD: Final = re.compile(
+    rb"(?:POST /v1/transfers|GET /v1/accounts/(acct_[0-9a-f]{32})/balance) HTTP/1\.1\r\n"
+    rb"((?:[A-Za-z0-9-]++: [!-~](?:[ -~]*[!-~])?\r\n)++)\r\n"
+)
+"""The plain form: no folded line, no empty value, nothing but printable ASCII."""
+_FIELD: Final = re.compile(rb"([^:]+): ([^\r]+)\r\n")
+_UNUSUAL: Final = {
+    b"expect",
+    b"transfer-encoding",
+    b"content-encoding",
+    b"upgrade",
+}
 """Headers of requests that take the ordinary way."""
+_JSON: Final = JSON.encode()
 
 _log = structlog.get_logger(__name__)
+
+
+class _Head(NamedTuple):
+    """A hot request's head. `account`: whose balance is asked for; None for a transfer.
+
+    `end`: where its body begins, `length`: of its body, both in bytes.
+    """
+
+    account: str | None
+    headers: dict[bytes, bytes]
+    end: int
+    length: int
 
 
 class _NoEvent:
@@ -45,28 +65,14 @@ class _NoEvent:
 
 
 class _HotCycle:
-    """A hot request under way; stands where uvicorn keeps its own.
+    """A hot request under way; stands where uvicorn keeps its own."""
 
-    `account`: whose balance is asked for; empty for a transfer, whose Idempotency-Key is `key`.
-    """
-
-    __slots__ = (
-        "account",
-        "body",
-        "context",
-        "disconnected",
-        "keep_alive",
-        "key",
-        "response_complete",
-    )
+    __slots__ = ("context", "disconnected", "keep_alive", "response_complete")
     message_event = _NoEvent()
 
-    def __init__(self, context: Context, *, keep_alive: bool, key: str, account: str) -> None:
+    def __init__(self, context: Context) -> None:
         self.context = context
-        self.key = key
-        self.account = account
-        self.keep_alive = keep_alive
-        self.body = b""
+        self.keep_alive = True
         self.response_complete = False
         self.disconnected = False
 
@@ -76,118 +82,130 @@ class HotProtocol(Protocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # uvicorn's own
         super().__init__(*args, **kwargs)
-        self._receiving: _HotCycle | None = None
+        self._held: list[bytes] = []
+        self._missing = 0
+        self._answered_at = 0.0
 
-    def take_over(self) -> bool:
-        """Take a hot request, unless another is under way here; leave the rest to uvicorn."""
+    def data_received(self, data: bytes) -> None:
+        """Answer a hot request, or parse what came."""
+        if self._held:
+            self._held.append(data)
+            self._missing -= len(data)
+            if self._missing > 0:
+                return
+            data = b"".join(self._held)
+            self._held.clear()
+        if self.is_parsing or not self._is_free() or not self._take(data):
+            super().data_received(data)
+
+    def _is_free(self) -> bool:
+        """Whether nothing is under way here."""
         cycle: Any = self.cycle
-        if cycle is None or cycle.response_complete:
-            self._receiving = self._recognise()
-        if self._receiving is None:
+        return cycle is None or cycle.response_complete
+
+    def _take(self, data: bytes) -> bool:
+        """Do what a hot request asks for, or keep it until its body is whole. False: it is none."""
+        head = _read_head(data)
+        if head is None:
             return False
-        self.cycle = self._receiving  # type: ignore[assignment]  # has what uvicorn looks at
+        missing = head.end + head.length - len(data)
+        if missing < 0:
+            return False  # another request follows it
+        context = self._identify(head.headers)
+        if context is None:
+            return False
+        if missing:
+            self._held.append(data)
+            self._missing = missing
+            return True
+        before, cycle = self.cycle, _HotCycle(context)
+        self.cycle = cycle  # type: ignore[assignment]  # has what uvicorn looks at
+        try:
+            self._start(cycle, head, data[head.end :])
+        except UnknownCurrency:  # the ordinary way reads the ledger's assets anew
+            self.cycle = before
+            return False
+        except CatenaError as error:
+            self._respond(cycle, problem_reply(error, context.request_id))
+        except Exception:  # noqa: BLE001  # the last resort of a request, as `http.RequestIds` is
+            _log.exception("request_failed", request_id=context.request_id)
+            self._respond(cycle, problem_reply(CatenaError(), context.request_id))
         return True
 
-    def on_body(self, body: bytes) -> None:
-        """Keep the body of a hot request; its length was checked."""
-        if self._receiving is None:
-            super().on_body(body)
-        else:
-            self._receiving.body += body
-
-    def on_message_complete(self) -> None:
-        """Do what a hot request asks for."""
-        cycle, self._receiving = self._receiving, None
-        if cycle is None:
-            super().on_message_complete()
-            return
-        request_id = cycle.context.request_id
-        try:
-            self._start(cycle)
-        except UnknownCurrency:
-            self._hand_over(cycle)
-        except CatenaError as error:
-            self._respond(cycle, problem_reply(error, request_id))
-        except Exception:  # noqa: BLE001  # the last resort of a request, as `http.RequestIds` is
-            _log.exception("request_failed", request_id=request_id)
-            self._respond(cycle, problem_reply(CatenaError(), request_id))
-
-    def _hand_over(self, cycle: _HotCycle) -> None:
-        """Let the request go the ordinary way after all: there the ledger's assets are read anew.
-
-        Nothing of the next request has been parsed yet, so uvicorn finds this one's head as it was.
-        """
-        self.cycle = None  # type: ignore[assignment]
-        HttpToolsProtocol.on_headers_complete(self)
-        super().on_body(cycle.body)
-        super().on_message_complete()
-
-    def _recognise(self) -> _HotCycle | None:
-        """The request as a hot one, if it is one and all that it needs is at hand."""
-        account = self._find_route()
-        if account is None:
-            return None
-        headers = dict(self.headers)
-        if len(headers) != len(self.headers) or not _UNUSUAL.isdisjoint(headers):
-            return None
+    def _identify(self, headers: dict[bytes, bytes]) -> Context | None:
+        """For whom and where the request is done, if this process knows both."""
         caller = self.app_parts.callers.recall(headers.get(b"authorization", b""))
         if caller is None:
             return None
         named = headers.get(b"catena-ledger")
-        ledger = self.app_parts.ledgers.recall(
-            caller, None if named is None else named.decode("latin-1")
-        )
-        key = headers.get(b"idempotency-key", b"").decode("latin-1")
+        ledger = self.app_parts.ledgers.recall(caller, None if named is None else named.decode())
         if ledger is None:
             return None
-        if b"content-length" in headers if account else not (key and _brings_json(headers)):
-            return None
-        context = Context(caller, ledger, self.app_parts.number_request(REQUEST))
-        keep_alive = self.parser.get_http_version() == "1.1" and self.parser.should_keep_alive()
-        return _HotCycle(context, keep_alive=keep_alive, key=key, account=account)
+        return Context(caller, ledger, self.app_parts.number_request(REQUEST))
 
-    def _find_route(self) -> str | None:
-        """The account whose balance is asked for, "" for a transfer, or None for other routes."""
-        method, url = self.parser.get_method(), self.url
-        if method == b"POST" and url == _TRANSFERS:
-            return ""
-        if method != b"GET" or len(url) != _BALANCE_LENGTH:
-            return None
-        if not (url.startswith(_ACCOUNTS) and url.endswith(_BALANCE)):
-            return None
-        return url[len(_ACCOUNTS) : -len(_BALANCE)].decode("latin-1")
-
-    def _start(self, cycle: _HotCycle) -> None:
+    def _start(self, cycle: _HotCycle, head: _Head, body: bytes) -> None:
         context = cycle.context
-        if cycle.account:
+        if head.account is not None:
             require(context.caller, Scope.ACCOUNTS_READ)
 
             def tell(found: Balance | CatenaError) -> None:
                 self._respond(cycle, balance_reply(found, context))
 
-            id = parse_id(ACCOUNT, cycle.account)
-            self.app_parts.balances.submit(context.ledger.number, id, tell)
+            self.app_parts.balances.submit(context.ledger.number, head.account, tell)
         else:
 
             def reply(reply: Reply) -> None:
                 self._respond(cycle, reply)
 
-            key = parse_key(cycle.key)
-            submit(_TRANSFER, context, key, cycle.body, self.app_parts.journal, reply)
+            key = parse_key(head.headers[b"idempotency-key"].decode())
+            submit(_TRANSFER, context, key, body, self.app_parts.journal, reply)
 
     def _respond(self, cycle: _HotCycle, reply: Reply) -> None:
         cycle.response_complete = True
         if cycle.disconnected or self.transport.is_closing():
             return
         self.write(reply, cycle.context.request_id, keep_alive=cycle.keep_alive)
-        self.on_response_complete()
+        if self.pipeline or self.timeout_keep_alive_task is None:
+            self.on_response_complete()
+        else:
+            self.server_state.total_requests += 1
+        self._answered_at = self.loop.time()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection.
+
+        Hot requests leave its timer alone: to set one for each costs more than to look, when it
+        rings, whether there were any.
+        """
+        quiet = self.loop.time() - self._answered_at if self._is_free() and not self._held else 0.0
+        if quiet >= self.timeout_keep_alive:
+            super().timeout_keep_alive_handler()
+        else:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive - quiet, self.timeout_keep_alive_handler
+            )
 
 
-def _brings_json(headers: dict[bytes, bytes]) -> bool:
-    """Whether the body is declared as JSON, and its length as one that is allowed."""
-    length = headers.get(b"content-length", b"")
-    return (
-        headers.get(b"content-type") == b"application/json"
-        and length.isdigit()
-        and int(length) <= LIMITS.body_bytes
-    )
+def _read_head(data: bytes) -> _Head | None:
+    """The head of a hot request, or None for any other."""
+    found = _HEAD.match(data)
+    if found is None or found.end() > LIMITS.head_bytes:
+        return None
+    account, lines = found.groups()
+    fields = _FIELD.findall(lines)
+    headers = {name.lower(): value for name, value in fields}
+    if len(headers) != len(fields) or not _is_usual(headers):
+        return None
+    length = headers.get(b"content-length")
+    if account is not None:
+        return None if length is not None else _Head(account.decode(), headers, found.end(), 0)
+    if length is None or not length.isdigit() or int(length) > LIMITS.body_bytes:
+        return None
+    if headers.get(b"content-type") != _JSON or b"idempotency-key" not in headers:
+        return None
+    return _Head(None, headers, found.end(), int(length))
+
+
+def _is_usual(headers: dict[bytes, bytes]) -> bool:
+    kept = headers.get(b"connection", b"keep-alive").lower() == b"keep-alive"
+    return kept and _UNUSUAL.isdisjoint(headers)

@@ -40,6 +40,8 @@ class Protocol(HttpToolsProtocol):
         self._whole_head: object = None
         self._growing_head: object = None
         self._head_bytes = 0
+        self.is_parsing = False
+        """Whether the parser is within a request."""
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         """Remember what is under way; uvicorn itself knows only the last request that came."""
@@ -77,15 +79,17 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Begin a request."""
         self._whole_head = self.headers
-        if not (self.parser.should_upgrade() or self.take_over()):
+        if not self.parser.should_upgrade():
             super().on_headers_complete()
 
-    def take_over(self) -> bool:
-        """Whether the request is done elsewhere than in the ASGI application."""
-        return False
+    def on_message_begin(self) -> None:
+        """Begin to parse a request."""
+        self.is_parsing = True
+        super().on_message_begin()
 
     def on_message_complete(self) -> None:
         """End a request, unless it is to come again without its offer to upgrade."""
+        self.is_parsing = False
         if not self.parser.should_upgrade():
             super().on_message_complete()
 
@@ -128,8 +132,8 @@ class Protocol(HttpToolsProtocol):
 
     def write(self, reply: Reply, request_id: str, *, keep_alive: bool) -> None:
         """Send an answer, and end the connection unless it is kept."""
-        parts = [_HEADS[reply.status]]
-        for name, value in (*self.server_state.default_headers, *reply.headers):
+        parts = [_begin(reply.status, self.server_state.default_headers)]
+        for name, value in reply.headers:
             parts += (name, b": ", value, b"\r\n")
         parts.append(
             (
@@ -141,3 +145,26 @@ class Protocol(HttpToolsProtocol):
         self.transport.write(b"".join(parts))
         if not keep_alive:
             self.transport.close()
+
+
+def _begin(status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
+    """How answers of this status begin; `headers` are the same list until the date changes."""
+    if headers is not _BEGUN.headers:
+        _BEGUN.headers = headers
+        _BEGUN.by_status.clear()
+    begun = _BEGUN.by_status.get(status)
+    if begun is None:
+        lines = [name + b": " + value + b"\r\n" for name, value in headers]
+        begun = _BEGUN.by_status[status] = b"".join((_HEADS[status], *lines))
+    return begun
+
+
+class _Begun:
+    """Beginnings of answers by status, for one list of headers."""
+
+    def __init__(self) -> None:
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.by_status: dict[int, bytes] = {}
+
+
+_BEGUN: Final = _Begun()
