@@ -36,7 +36,9 @@ class Twin(NamedTuple):
 
 
 NO_VERSIONS = Replacement(
-    SQL_WRITE, "AND b.version = b_version[width_bucket(b.account_id, b_account)];", ";"
+    SQL_WRITE,
+    "b.account_id = u.account_id AND b.version = u.version;",
+    "b.account_id = u.account_id;",
 )
 POSITION_FIRST = [
     Replacement(
