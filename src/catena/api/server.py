@@ -8,7 +8,7 @@ import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from catena.app import App
 
 __all__ = ["serve"]
+
+_COLLECTED_AFTER: Final = (20_000, 20, 20)
+"""Allocations until a collection, of which one in 20 looks at older objects. A request leaves no
+cycles; with Python's own figures each batch is looked through ten times while it is under way."""
 
 
 async def serve(
@@ -77,5 +81,6 @@ class _Server(uvicorn.Server):
             # What is there now stays: a collection that looked at it all would hold up requests
             # for some 80 ms.
             gc.freeze()
+            gc.set_threshold(*_COLLECTED_AFTER)
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             self._ready(f"http://{host}:{port}")

@@ -31,6 +31,12 @@ __all__ = ["Lane"]
 _SMALL_COMMIT: Final = 16
 """Operations that are not worth two commits."""
 
+_LARGE_COMMIT: Final = 500
+"""Operations that do not fit into a socket's buffer (208 kB) as one statement."""
+
+_SENDING_SECONDS: Final = 0.002
+"""What follows waits so long after a large commit, or half of it would be sent only after that."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -101,8 +107,14 @@ class Lane:
         self._under_way, self._before = attempt, attempt.size
         self._looking = True
         loop = asyncio.get_running_loop()
-        loop.call_soon(self._committer.answer_committed)
-        loop.call_soon(self._decide_ahead)
+        if attempt.size < _LARGE_COMMIT:
+            loop.call_soon(self._while_sent)
+        else:
+            loop.call_soon(loop.call_later, _SENDING_SECONDS, self._while_sent)
+
+    def _while_sent(self) -> None:
+        self._committer.answer_committed()
+        self._decide_ahead()
 
     def _note_undone(self) -> None:
         """What was decided ahead stood on what is void: it waits again."""
