@@ -93,7 +93,7 @@ async def open_app(
         journal = Journal(pool, settings, clock)
         balances = SharedReads(pool, settings)
         callers = Callers(pool, settings.credential_cache_seconds)
-        ledgers = Ledgers(pool)
+        ledgers = Ledgers(pool, settings.credential_cache_seconds)
         await ledgers.refresh()
         forgetting = asyncio.create_task(keep_forgetting(pool, settings), name="forget keys")
         try:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from tests.contract import read_problem
-from tests.server import Api
+from tests.contract import Contract, read_problem
+from tests.postgres import Database
+from tests.server import Api, make_key, run_api
 
 
 def test_a_ledger_is_made_once_under_its_key(service: Api) -> None:
@@ -207,3 +209,26 @@ def test_ledger_ids_that_are_none(service: Api) -> None:
     for id in ("ldg_" + "0" * 32, "nonsense", "%00", uuid4().hex):
         answer = service.get(f"/v1/ledgers/{id}")
         assert (answer.status_code, read_problem(answer)["code"]) == (404, "not_found")
+
+
+def test_a_second_ledger_of_another_process_is_noticed(
+    database: Database, contract: Contract
+) -> None:
+    """A ledger may be left out while it is the only one: soon after another was made, no longer."""
+    key = make_key(database.service_dsn)
+    with (
+        run_api(database.service_dsn, credential_cache_seconds=0.2) as running,
+        run_api(database.service_dsn) as other,
+    ):
+        service = Api(running, database, key, contract)
+        wallet = service.open_account()
+        del service.http.headers["Catena-Ledger"]
+        read = f"/v1/accounts/{wallet}/balance"
+        assert service.send("GET", read).status_code == 200
+        elsewhere = Api(other, database, key, contract)
+        until = monotonic() + 10
+        while (answer := service.send("GET", read)).status_code == 200:
+            assert monotonic() < until
+        assert (answer.status_code, answer.json()["code"]) == (400, "ledger_required")
+        service.close()
+        elsewhere.close()

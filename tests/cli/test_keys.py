@@ -50,6 +50,16 @@ async def test_a_key_opens_what_its_scopes_name(data_dir: Path, database: Databa
             revoked = await call("keys", "revoke", id, data_dir=data_dir, settings=settings)
             assert revoked.out == f"Revoked {id}.\n"
             assert (await client.get("/v1/ledgers")).status_code == 401
+        listed = await call("keys", "list", data_dir=data_dir, settings=settings)
+        rows = [line.split("\t") for line in listed.out.splitlines()]
+        assert [(row[1], row[4]) for row in rows] == [
+            ("in force", "all"),
+            ("revoked", "ledgers:read"),
+            ("in force", "all"),
+        ]
+        assert [row[5] for row in rows] == ["every ledger", "every ledger", ledger["id"]]
+        assert (rows[1][0], rows[1][3]) == (id, "reports")
+        assert secret not in listed.out
         again = await call("keys", "revoke", id, data_dir=data_dir, settings=settings)
         assert (again.code, again.err) == (2, "catena: No key with this id is in force.\n")
         assert (await up.end(signal.SIGINT)).code == 0

@@ -92,6 +92,25 @@ async def test_a_key_under_way_is_not_decided_ahead(database: Database) -> None:
         await prove(database, writer.ledger)
 
 
+async def test_a_key_under_way_for_too_long_is_told(database: Database) -> None:
+    """The same key again waits for its first use, but not for ever."""
+    async with open_writer(
+        database.service_dsn, answer_seconds=0.2, database_lock_seconds=0.4
+    ) as writer:
+        a, b, c = await writer.open_wallets(3, balance=10)
+        key = "1" * 32
+        async with held(database, a):
+            first = writer.send([writer.transfer(a, b, 1)], key=key)
+            await until(lambda: writer.lane._under_way)
+            again = writer.send([writer.transfer(a, b, 1)], key=key)
+            other = writer.send([writer.transfer(b, c, 1)])
+            told = [tell(await one) for one in (first, again, other)]
+        assert told == ["overloaded", "idempotency_key_in_use", "overloaded"]
+        assert tell(await writer.send([writer.transfer(a, b, 1)], key=key)) == "posted"
+        assert await writer.posted(b) == 11
+        await prove(database, writer.ledger)
+
+
 async def test_what_was_decided_ahead_of_a_failure_is_decided_again(database: Database) -> None:
     """The commit under way fails: nothing of it is left in what was decided over it."""
     await make_unpostable(database)

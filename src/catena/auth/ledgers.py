@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from catena.clock import monotonic
 from catena.db.installation import Ledger, list_ledgers
 from catena.errors import LedgerRequired, NotFound
 
@@ -15,24 +16,30 @@ __all__ = ["Ledgers"]
 
 
 class Ledgers:
-    """The installation's ledgers, as this process last read them."""
+    """The installation's ledgers, as this process last read them.
 
-    def __init__(self, pool: Pool) -> None:
+    That one is the only one is believed for `remember_seconds`: another process may make a second.
+    """
+
+    def __init__(self, pool: Pool, remember_seconds: float) -> None:
         self._pool = pool
+        self._remember_seconds = remember_seconds
         self._by_id: dict[str, Ledger] = {}
+        self._counted_until = 0.0
 
     async def refresh(self) -> list[Ledger]:
         """Read them anew, the oldest first."""
         async with self._pool.acquire() as connection:
             ledgers = await list_ledgers(connection)
         self._by_id = {ledger.id: ledger for ledger in ledgers}
+        self._counted_until = monotonic() + self._remember_seconds
         return ledgers
 
     def recall(self, caller: Caller, id: str | None) -> Ledger | None:
         """The ledger that is meant, if this process knows it already."""
         if id is None:
             allowed = self._by_id if caller.ledgers is None else caller.ledgers
-            if len(allowed) != 1:
+            if len(allowed) != 1 or (allowed is self._by_id and monotonic() > self._counted_until):
                 return None
             (id,) = allowed
         elif caller.ledgers is not None and id not in caller.ledgers:

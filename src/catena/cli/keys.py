@@ -1,4 +1,4 @@
-"""`catena keys`: makes and revokes API keys."""
+"""`catena keys`: makes, lists and revokes API keys."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["keys"]
 
 keys = typer.Typer(
-    help="Make and revoke API keys.", no_args_is_help=True, pretty_exceptions_enable=False
+    help="Make, list and revoke API keys.", no_args_is_help=True, pretty_exceptions_enable=False
 )
 
 
@@ -54,6 +54,22 @@ def create_command(
         typer.echo(f"secret  {secret}")
 
     _with_connection(data_dir, create)
+
+
+@keys.command("list")
+def list_command(data_dir: DataDir = None) -> None:
+    """List the API keys, the oldest first: a line each, with tabs. Secrets are kept nowhere."""
+    from catena.db.installation import list_keys
+
+    async def show(connection: Connection) -> None:
+        for key in await list_keys(connection):
+            scopes = "all" if set(ALL_SCOPES) == set(key.scopes) else ",".join(sorted(key.scopes))
+            ledgers = "every ledger" if key.ledgers is None else ",".join(key.ledgers)
+            state = "revoked" if key.revoked_at else "in force"
+            made = f"{key.created_at:%Y-%m-%d}"
+            typer.echo(f"{key.id}\t{state}\t{made}\t{key.name}\t{scopes}\t{ledgers}")
+
+    _with_connection(data_dir, show)
 
 
 @keys.command("revoke")

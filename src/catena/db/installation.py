@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from catena.ids import KEY, LEDGER, random_bytes
 
 if TYPE_CHECKING:
+    import uuid
+
     from catena.db.pool import Connection
 
 __all__ = [
+    "KeyDescription",
     "KeyRow",
     "Ledger",
     "create_key",
     "create_ledger",
     "find_key",
+    "list_keys",
     "list_ledgers",
     "put_asset",
     "read_secret",
@@ -128,8 +132,41 @@ async def find_key(connection: Connection, secret_hash: bytes) -> KeyRow | None:
     )
     if row is None:
         return None
-    ledgers = None if row["ledgers"] is None else [LEDGER + ledger.hex for ledger in row["ledgers"]]
-    return KeyRow(KEY + row["id"].hex, row["scopes"], ledgers)
+    return KeyRow(KEY + row["id"].hex, row["scopes"], _ledger_ids(row["ledgers"]))
+
+
+class KeyDescription(NamedTuple):
+    """What is known of an API key; never its secret. `revoked_at`: None while it is in force."""
+
+    id: str
+    name: str
+    scopes: Sequence[str]
+    ledgers: Sequence[str] | None
+    created_at: dt.datetime
+    revoked_at: dt.datetime | None
+
+
+async def list_keys(connection: Connection) -> list[KeyDescription]:
+    """Every API key there ever was, the oldest first."""
+    rows = await connection.fetch(
+        "SELECT id, name, scopes, ledgers, created_at, revoked_at FROM api_keys"
+        " ORDER BY created_at, id"
+    )
+    return [
+        KeyDescription(
+            KEY + row["id"].hex,
+            row["name"],
+            row["scopes"],
+            _ledger_ids(row["ledgers"]),
+            row["created_at"],
+            row["revoked_at"],
+        )
+        for row in rows
+    ]
+
+
+def _ledger_ids(ledgers: Sequence[uuid.UUID] | None) -> list[str] | None:
+    return None if ledgers is None else [LEDGER + ledger.hex for ledger in ledgers]
 
 
 async def revoke_key(connection: Connection, id: str) -> bool:

@@ -31,9 +31,9 @@ else:
     Connection = asyncpg.pool.PoolConnectionProxy
     Pool = asyncpg.Pool
 
-_LOST_STATES: Final = ("08", "57", "53", "25006", "25P03", "58")
-"""SQLSTATE prefixes that say the server is away, slow, full or read-only, not that a statement is
-bad."""
+_LOST_STATES: Final = ("08", "57", "53", "25006", "25P03", "28", "3D", "55000", "58")
+"""SQLSTATE prefixes that say the server is away, slow, full, read-only or closed to us, not that a
+statement is bad."""
 
 _LOST_ERRORS: Final = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """The driver's InternalClientError is what a statement gets on a session that the server has ended

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from catena.clock import monotonic
-from catena.errors import DatabaseUnavailable, Overloaded
+from catena.errors import CatenaError, DatabaseUnavailable, IdempotencyKeyInUse, Overloaded
 from catena.journal.attempt import Attempt
 from catena.journal.commit import Committer
 from catena.journal.pieces import Piece
@@ -54,7 +54,7 @@ class Lane:
         )
         self._under_way: Attempt | None = None
         self._ahead: Attempt | None = None
-        self._before = 0
+        self._before: Attempt | None = None
         self._wake = asyncio.Event()
         self._looking = False
         self._closing = False
@@ -95,7 +95,7 @@ class Lane:
                 self._under_way = None
                 self._evict()
                 continue
-            self._before = 0
+            self._before = None
             self._committer.answer_committed()
             await self._committer.rest()
             if self._closing and not self._queue:
@@ -104,7 +104,7 @@ class Lane:
 
     def _note_sent(self, attempt: Attempt) -> None:
         """While the database works, answer the commit before, and decide the next."""
-        self._under_way, self._before = attempt, attempt.size
+        self._under_way = self._before = attempt
         self._looking = True
         loop = asyncio.get_running_loop()
         if attempt.size < _LARGE_COMMIT:
@@ -167,17 +167,23 @@ class Lane:
                 continue
             self.waiting -= size
             if piece.waiting_since < oldest:
-                reachable = self._committer.reachable
-                piece.answer(Overloaded() if reachable else DatabaseUnavailable())
+                piece.answer(self._excuse(piece))
                 continue
             attempt.add(piece)
         queue.extendleft(reversed(again))
+
+    def _excuse(self, piece: Piece) -> CatenaError:
+        """Why it waited too long."""
+        if self._before is not None and piece.key in self._before.keys:
+            return IdempotencyKeyInUse()
+        return Overloaded() if self._committer.reachable else DatabaseUnavailable()
 
     def _share(self, attempt: Attempt) -> int:
         """Half of the operations that are known of: while they are committed, the others are
         answered and their callers send more. All at once would have us and the database take turns.
         """
-        known = self._before + attempt.size + self.waiting
+        before = self._before.size if self._before is not None else 0
+        known = before + attempt.size + self.waiting
         return max(_SMALL_COMMIT, (known + 1) // 2)
 
     def _evict(self) -> None:
