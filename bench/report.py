@@ -72,6 +72,7 @@ def describe_setting(rig: Rig) -> dict[str, object]:
         },
         "versions": {
             "python": platform.python_version(),
+            "python_build": f"{platform.python_build()[1]}, {platform.python_compiler()}",
             "postgres": find_binaries().version,
             "wrk": _first_line("wrk", "-v"),
             **{name: version(name) for name in _PACKAGES},
