@@ -13,16 +13,16 @@ from catena.auth.callers import Callers
 from catena.auth.ledgers import Ledgers
 from catena.clock import Clock, system_clock
 from catena.db.aging import keep_forgetting
-from catena.db.embedded import start_embedded
+from catena.db.embedded import is_data_directory, start_embedded
 from catena.db.installation import read_secret
-from catena.db.migrate import migrate
 from catena.db.pool import Pool, open_pool
 from catena.db.shared_reads import SharedReads
+from catena.errors import SetupError
 from catena.ids import IdSource, count_requests, new_id
 from catena.journal import Journal
 from catena.settings import Settings
 
-__all__ = ["App", "Urls", "find_database", "open_app", "open_database"]
+__all__ = ["App", "Urls", "find_database", "open_app"]
 
 
 _log = structlog.get_logger(__name__)
@@ -52,29 +52,24 @@ class App(NamedTuple):
 
 @contextmanager
 def find_database(
-    settings: Settings, report: Callable[[str], None] = lambda _: None
+    settings: Settings, report: Callable[[str], None] = lambda _: None, *, create: bool = False
 ) -> Iterator[Urls]:
     """The database that is set, or the embedded one: started, or joined when it runs already.
 
-    Raises EmbeddedPostgresError. What was started here is stopped at the end.
+    `create`: make an embedded one that is not there; else a wrong directory is told, and not taken
+    for empty books. Raises SetupError or EmbeddedPostgresError. What was started here is stopped at
+    the end.
     """
     if settings.database_url:
         yield Urls(settings.migration_url or settings.database_url, settings.database_url)
         return
+    if not create and not is_data_directory(settings.data_dir):
+        raise SetupError(
+            f"There is no Catena in {settings.data_dir.absolute()}; name its directory with"
+            " --data-dir, or let `catena up` make one."
+        )
     with start_embedded(settings.data_dir, report=report) as server:
         yield Urls(server.owner_dsn, server.service_dsn)
-
-
-@asynccontextmanager
-async def open_database(settings: Settings) -> AsyncIterator[Pool]:
-    """The pool of the database that is set or embedded, its schema up to date."""
-    with find_database(settings) as urls:
-        await migrate(urls.owner)
-        pool = await open_pool(settings, urls.service)
-        try:
-            yield pool
-        finally:
-            await pool.close()
 
 
 @asynccontextmanager

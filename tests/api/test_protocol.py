@@ -191,6 +191,16 @@ def test_a_head_that_does_not_end_is_given_up(wire: Wire, head: bytes) -> None:
             expect_bad_request(_read_answer(stream))
 
 
+def test_a_transfer_of_endless_length_is_refused(wire: Wire) -> None:
+    """More digits than Python reads as a number: 400, and no error is logged."""
+    wire.send(wire.post(1))
+    logged = len(wire.service.api.log)
+    head = wire.frame("POST", "/v1/transfers", "1.1", "Idempotency-Key: k")
+    (answer,) = wire.send_until_closed(head[:-2] + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n")
+    expect_bad_request(answer)
+    assert wire.service.api.log[logged:] == []
+
+
 def test_requests_in_a_pipeline_are_answered_in_their_order(wire: Wire) -> None:
     """Each on its own, on both roads, and each sees what those before it did."""
     requests = [wire.post(1), wire.get(), wire.post(2), wire.post(5000), wire.get(), wire.post(3)]

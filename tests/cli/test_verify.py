@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from tests.commands import call, is_database_gone
 from tests.corruptions import CORRUPTIONS, Spoiled, spoil
 
@@ -44,6 +46,19 @@ async def test_an_unknown_ledger(spoiled: Spoiled, data_dir: Path) -> None:
 
 async def test_the_embedded_database(data_dir: Path) -> None:
     """Without a URL it starts the embedded database, and stops it in the end."""
+    made = await call("migrate", data_dir=data_dir)
+    assert made.code == 0
     ended = await call("verify", data_dir=data_dir)
     assert (ended.code, ended.out, ended.err) == (0, "There is no ledger yet.\n", "")
     assert is_database_gone(data_dir)
+
+
+@pytest.mark.parametrize(
+    "command", [["verify"], ["keys", "list"], ["export", "--format", "hledger"]], ids=str
+)
+async def test_a_wrong_directory_is_no_empty_book(data_dir: Path, command: list[str]) -> None:
+    """What only looks makes no database: a directory without one is told, and left as it is."""
+    ended = await call(*command, data_dir=data_dir)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith(f"catena: There is no Catena in {data_dir}")
+    assert not await asyncio.to_thread(data_dir.exists)

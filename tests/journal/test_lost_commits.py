@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, MutableMapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
 import pytest
@@ -282,3 +283,49 @@ async def check_effects(writer: Writer, answers: Sequence[Answer]) -> None:
         "SELECT description, position FROM entries WHERE ledger_id = $1 AND description IS NOT NULL"
     )
     assert sorted(there) == sorted(told)
+
+
+@pytest.mark.parametrize("connections", [1, 2])
+async def test_a_connection_that_cannot_be_given_back(
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    logs: Sequence[MutableMapping[str, Any]],
+    connections: int,
+) -> None:
+    """It is ended: each piece is answered once, and the lane goes on with another connection."""
+    real, failures = asyncpg.Pool.release, iter([True] * 2)
+
+    async def release(pool: Any, connection: Any, **options: Any) -> None:  # noqa: ANN401
+        if next(failures, False):
+            raise TimeoutError
+        await real(pool, connection, **options)
+
+    async with open_writer(database.service_dsn, database_connections=connections) as writer:
+        a, b = await writer.open_wallets(2, balance=10)
+        monkeypatch.setattr(asyncpg.Pool, "release", release)
+        told: list[Told] = []
+        for _ in range(3):
+            _ = writer.send([writer.transfer(a, b, 1)], done=told.append)
+            assert tell(await writer.send([writer.transfer(a, b, 1)])) == "posted"
+        assert [tell(one) for one in told] == ["posted"] * 3
+        assert await writer.posted(b) == 16
+        assert {line["event"] for line in logs} == {"connection_not_given_back"}
+        await prove(database, writer.ledger)
+
+
+async def test_what_landed_is_told_before_what_is_slow(database: Database) -> None:
+    """A commit is answered though what comes behind it has to read from a database that is away."""
+    async with open_proxy(database.service_dsn) as proxy, open_writer(proxy.dsn) as writer:
+        a, b = await writer.open_wallets(2, balance=10)
+        await writer.send([writer.transfer(a, b, 1)])
+        proxy.decide_in_turn(Fate.HELD)
+        first = writer.send([writer.transfer(a, b, 1)])
+        await proxy.held.wait()
+        second = writer.send([writer.transfer(a, b, 1, reference="behind")])
+        first.add_done_callback(lambda _: proxy.shut())
+        proxy.released.set()
+        assert tell(await first) == "posted"
+        assert not second.done()
+        proxy.is_open = True
+        assert tell(await second) == "posted"
+        await prove(database, writer.ledger)

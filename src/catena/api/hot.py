@@ -33,6 +33,7 @@ _HEAD: Final = re.compile(
 )
 """The plain form: no folded line, no empty value, nothing but printable ASCII."""
 _FIELD: Final = re.compile(rb"([^:]+): ([^\r]+)\r\n")
+_LENGTH: Final = re.compile(rb"[0-9]{1,10}")
 _UNUSUAL: Final = {
     b"expect",
     b"transfer-encoding",
@@ -97,6 +98,12 @@ class HotProtocol(Protocol):
             self._held.clear()
         if self.is_parsing or not self._is_free() or not self._take(data):
             super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Drop what never became whole."""
+        self._held.clear()
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
 
     def _is_free(self) -> bool:
         """Whether nothing is under way here."""
@@ -199,7 +206,7 @@ def _read_head(data: bytes) -> _Head | None:
     length = headers.get(b"content-length")
     if account is not None:
         return None if length is not None else _Head(account.decode(), headers, found.end(), 0)
-    if length is None or not length.isdigit() or int(length) > LIMITS.body_bytes:
+    if length is None or not _LENGTH.fullmatch(length) or int(length) > LIMITS.body_bytes:
         return None
     if headers.get(b"content-type") != _JSON or b"idempotency-key" not in headers:
         return None

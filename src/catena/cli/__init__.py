@@ -7,8 +7,9 @@ with a traceback.
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
@@ -70,6 +71,11 @@ main = typer.Typer(
 )
 
 
-@main.callback()
-def _describe() -> None:
+@main.callback(invoke_without_command=True)
+def _describe(
+    *, show_version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False
+) -> None:
     """A callback makes it a group, though no command is registered here."""
+    if show_version:
+        typer.echo(f"catena {version('catena-ledger')}")
+        raise typer.Exit

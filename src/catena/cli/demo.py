@@ -14,7 +14,8 @@ __all__ = ["demo_command", "tell_story"]
 
 def demo_command(
     url: Annotated[
-        str | None, typer.Option(help="Where the service is; left out, where `catena up` serves.")
+        str | None,
+        typer.Option(help="Where the service is; left out, the host and port that are set."),
     ] = None,
     key_file: Annotated[
         Path | None,

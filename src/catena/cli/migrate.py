@@ -16,7 +16,10 @@ def migrate_command(data_dir: DataDir = None) -> None:
     from catena.cli.signals import INTERRUPTED, run_until_stopped, stopping_in_order
 
     settings = load_settings(data_dir=data_dir)
-    with stopping_in_order(INTERRUPTED), find_database(settings, report=typer.echo) as urls:
+    with (
+        stopping_in_order(INTERRUPTED),
+        find_database(settings, report=typer.echo, create=True) as urls,
+    ):
         applied = run_until_stopped(migrate_plainly(settings, urls))
         for name in applied:
             typer.echo(f"Applied {name}.")

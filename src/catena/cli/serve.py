@@ -55,11 +55,11 @@ def serve_command(
     settings = load_settings(host=host, port=port, data_dir=data_dir)
     configure_logs(settings.log_level, people=False)
     if worker is not None:
-        with stopping_in_order(), find_database(settings) as urls:
+        with stopping_in_order(), find_database(settings, create=True) as urls:
             run_until_stopped(_work(settings, urls, socket.socket(fileno=worker)))
         return
     listeners = open_listeners(settings.host, settings.port, processes)
-    with stopping_in_order(), find_database(settings) as urls:
+    with stopping_in_order(), find_database(settings, create=True) as urls:
         if processes == 1:
             run_until_stopped(_serve_here(settings, urls, listeners[0]))
         else:

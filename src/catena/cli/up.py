@@ -41,7 +41,7 @@ def up_command(
     settings = load_settings(host=host, port=port, data_dir=data_dir)
     configure_logs(settings.log_level, people=True)
     listener = open_listener(settings.host, settings.port)
-    with stopping_in_order(), find_database(settings, report=typer.echo) as urls:
+    with stopping_in_order(), find_database(settings, report=typer.echo, create=True) as urls:
         run_until_stopped(_serve(settings, urls, listener, demo=demo))
     typer.echo("Stopped.")
 

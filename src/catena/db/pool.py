@@ -5,14 +5,18 @@ Invariant: a connection taken from the pool holds no transaction and no session 
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
+import structlog
 
 if TYPE_CHECKING:
     from catena.settings import Settings
 
-__all__ = ["Connection", "Pool", "is_full", "is_lost", "open_pool"]
+__all__ = ["Connection", "Pool", "give_back", "is_full", "is_lost", "open_pool"]
+
+_log = structlog.get_logger(__name__)
 
 _LOOK_UPS: Final = {
     "plan_cache_mode": "force_generic_plan",
@@ -30,6 +34,9 @@ if TYPE_CHECKING:
 else:
     Connection = asyncpg.pool.PoolConnectionProxy
     Pool = asyncpg.Pool
+
+_NEVER: Final = 2**31
+"""Statements until the pool replaces a connection, which would wait for the server to part."""
 
 _LOST_STATES: Final = ("08", "57", "53", "25006", "25P03", "28", "3D", "55000", "58")
 """SQLSTATE prefixes that say the server is away, slow, full, read-only or closed to us, not that a
@@ -52,6 +59,7 @@ async def open_pool(settings: Settings, dsn: str) -> Pool:
         timeout=settings.database_connect_seconds,
         command_timeout=settings.database_command_seconds,
         max_inactive_connection_lifetime=0,
+        max_queries=_NEVER,
         reset=_keep_as_is,
         server_settings={
             "role": "catena_service",
@@ -64,6 +72,16 @@ async def open_pool(settings: Settings, dsn: str) -> Pool:
             "idle_in_transaction_session_timeout": f"{int(settings.database_lock_seconds * 1000)}",
         },
     )
+
+
+async def give_back(pool: Pool, connection: Connection) -> None:
+    """Give a connection back; one that cannot be is ended. Never raises."""
+    try:
+        await pool.release(connection)
+    except Exception as error:  # noqa: BLE001  # whatever is wrong with it, it is no longer ours
+        _log.warning("connection_not_given_back", error=type(error).__name__)
+        with contextlib.suppress(asyncpg.InterfaceError):
+            connection.terminate()
 
 
 async def _keep_as_is(connection: object) -> None:

@@ -95,6 +95,12 @@ class Attempt:
         """Whether all that the piece needs is remembered."""
         return needs_only(piece.operations, self._book.accounts, self._ledger.id)
 
+    def must_read(self) -> bool:
+        """Whether something has to be read before all can be decided."""
+        needs = self._needs
+        named = needs.references or needs.corrected or needs.changed
+        return self.lock or bool(named) or not needs.accounts <= self._book.accounts.keys()
+
     async def run(
         self,
         connection: Connection,

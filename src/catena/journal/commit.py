@@ -15,7 +15,7 @@ import structlog
 
 from catena.clock import monotonic
 from catena.db.load import StoredKey, load_keys
-from catena.db.pool import is_full, is_lost
+from catena.db.pool import give_back, is_full, is_lost
 from catena.db.write import KeyTaken, Stale
 from catena.errors import CatenaError, DatabaseUnavailable, OutcomeUnknown, Overloaded
 from catena.journal.answers import answer_again
@@ -100,7 +100,7 @@ class Committer:
         """There is nothing to commit: let others have the connection."""
         held, self._held = self._held, None
         if held is not None:
-            await self._pool.release(held)
+            await give_back(self._pool, held)
 
     def answer_committed(self) -> None:
         """Answer what was committed."""
@@ -150,6 +150,8 @@ class Committer:
 
     async def _run(self, attempt: Attempt) -> None:
         depth = self._settings.correction_depth
+        if self._held is None or attempt.must_read():
+            self.answer_committed()  # what comes first may take its time
         connection = await self._connect()
         if attempt.lock:
             async with connection.transaction():
@@ -173,6 +175,7 @@ class Committer:
 
     async def _undo(self, attempt: Attempt) -> None:
         """Drop what may not be as it is stored."""
+        self.answer_committed()
         self._undone()
         for id in attempt.accounts:
             self.accounts.pop(id, None)

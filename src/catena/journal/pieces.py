@@ -131,6 +131,8 @@ class Piece:
 
     def answer(self, answer: Answer | CatenaError) -> None:
         """Tell the caller, once. One who cannot be told harms no other piece."""
+        if self.answered:
+            return
         self.answered = True
         try:
             self._done(answer)

@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import sleep  # noqa: TID251 - PostgreSQL tells that it is ready in a file only
 
-__all__ = ["DataDirectory", "ReportProgress", "holding", "opening_lock", "try_lock", "waiting"]
+__all__ = [
+    "DataDirectory",
+    "ReportProgress",
+    "holding",
+    "is_data_directory",
+    "opening_lock",
+    "try_lock",
+    "waiting",
+]
 
 ReportProgress = Callable[[str], None]
 
@@ -107,3 +115,8 @@ def waiting() -> Iterator[int]:
         yield whole_seconds if rest == 0 else 0
         sleep(_POLL_SECONDS)
         polls += 1
+
+
+def is_data_directory(root: Path) -> bool:
+    """Whether an embedded server was started here before."""
+    return DataDirectory(root).passwords.exists()
