@@ -2,7 +2,7 @@
 
 A transfer or balance read in plain form, for a caller and ledger that this process knows, skips the
 HTTP parser and the framework; everything else takes the ordinary way, which answers the same. What
-that saves is in bench/README.md. Relies on uvicorn's HttpToolsProtocol.
+that saves is in docs/decisions/0007. Relies on uvicorn's HttpToolsProtocol.
 """
 
 from __future__ import annotations

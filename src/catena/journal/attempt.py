@@ -24,7 +24,7 @@ from catena.journal.answers import (
     first_offset,
 )
 from catena.journal.decide import Book, Decision, decide, decide_together, finish
-from catena.journal.needs import Needs, needs_only
+from catena.journal.needs import Needs
 from catena.journal.pieces import Answer, Piece
 from catena.ledger.accounts import Account
 from catena.ledger.entries import Entry
@@ -93,13 +93,13 @@ class Attempt:
 
     def can_decide(self, piece: Piece) -> bool:
         """Whether all that the piece needs is remembered."""
-        return needs_only(piece.operations, self._book.accounts, self._ledger.id)
+        needs = Needs()
+        needs.add(piece.operations, self._ledger.id)
+        return needs.are_met(self._book.accounts)
 
     def must_read(self) -> bool:
         """Whether something has to be read before all can be decided."""
-        needs = self._needs
-        named = needs.references or needs.corrected or needs.changed
-        return self.lock or bool(named) or not needs.accounts <= self._book.accounts.keys()
+        return self.lock or not self._needs.are_met(self._book.accounts)
 
     async def run(
         self,

@@ -73,7 +73,7 @@ class Committer:
         self.counts = LaneCounts()
         self.accounts: dict[str, Account] = {}
         self.committed: list[Attempt] = []
-        self.reachable = True
+        self._reachable = True
         self._ledger = ledger
         self._pool = pool
         self._settings = settings
@@ -139,7 +139,7 @@ class Committer:
                 break
             attempt = self._try_again(pieces)
         for piece in pieces:
-            piece.answer(self._excuse(piece))
+            piece.answer(self.excuse(piece))
 
     def _try_again(self, pieces: Sequence[Piece]) -> Attempt:
         self._undone()  # they come before whatever was decided ahead
@@ -158,7 +158,7 @@ class Committer:
                 await attempt.run(connection, self._clock(), depth, self._sent)
         else:
             await attempt.run(connection, self._clock(), depth, self._sent)
-        self.reachable = True
+        self._reachable = True
         self._locking = max(0, self._locking - 1)
         attempt.settle()
         self.committed.append(attempt)
@@ -225,12 +225,13 @@ class Committer:
 
     def _note_lost(self, attempt: Attempt, error: Exception) -> None:
         self.counts.lost += 1
-        self.reachable = False
+        self._reachable = False
         for piece in attempt.pieces:
             piece.in_doubt |= attempt.sent
         _log.warning("database_lost", ledger=self._ledger.id, error=type(error).__name__)
 
-    def _excuse(self, piece: Piece) -> CatenaError:
+    def excuse(self, piece: Piece) -> CatenaError:
+        """Why a piece has waited too long."""
         if piece.in_doubt:
             return OutcomeUnknown()
-        return Overloaded() if self.reachable else DatabaseUnavailable()
+        return Overloaded() if self._reachable else DatabaseUnavailable()

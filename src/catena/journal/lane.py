@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from catena.clock import monotonic
-from catena.errors import CatenaError, DatabaseUnavailable, IdempotencyKeyInUse, Overloaded
+from catena.errors import CatenaError, IdempotencyKeyInUse, Overloaded
 from catena.journal.attempt import Attempt
 from catena.journal.commit import Committer
 from catena.journal.pieces import Piece
@@ -173,10 +173,9 @@ class Lane:
         queue.extendleft(reversed(again))
 
     def _excuse(self, piece: Piece) -> CatenaError:
-        """Why it waited too long."""
         if self._before is not None and piece.key in self._before.keys:
             return IdempotencyKeyInUse()
-        return Overloaded() if self._committer.reachable else DatabaseUnavailable()
+        return self._committer.excuse(piece)
 
     def _share(self, attempt: Attempt) -> int:
         """Half of the operations that are known of: while they are committed, the others are

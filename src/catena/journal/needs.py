@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Mapping, Sequence
 
-from catena.journal.pieces import ChangeAccount, OpenAccount, Operation, PostEntry
+from catena.journal.pieces import ChangeAccount, OpenAccount, Operation
 from catena.ledger.accounts import system_account_id
 from catena.ledger.entries import EntryType
 
-__all__ = ["Needs", "needs_only"]
+__all__ = ["Needs"]
 
 
 class Needs:
@@ -43,19 +43,8 @@ class Needs:
             for role, currency in draft.system or ():
                 accounts.add(system_account_id(ledger_id, role, currency))
 
-
-def needs_only(operations: Sequence[Operation], known: Container[str], ledger_id: str) -> bool:
-    """Whether the operations need nothing but accounts that are known."""
-    for operation in operations:
-        if not isinstance(operation, PostEntry):
+    def are_met(self, remembered: Mapping[str, object]) -> bool:
+        """Whether they are nothing but accounts that are remembered."""
+        if self.references or self.corrected or self.changed:
             return False
-        draft = operation.draft
-        if draft.reference is not None:
-            return False
-        for line in draft.lines:
-            if line.account not in known:
-                return False
-        for role, currency in draft.system or ():
-            if system_account_id(ledger_id, role, currency) not in known:
-                return False
-    return True
+        return self.accounts <= remembered.keys()
