@@ -8,6 +8,7 @@ function init()
     bodies[index] = load.read_all(path)
   end
   head = load.head("POST", "/v1/batches")
+  load.look_at_answers()
 end
 
 function request()

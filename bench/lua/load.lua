@@ -36,16 +36,20 @@ function load.posting(head, body)
     thread_number .. "-" .. sent .. "\r\nContent-Length: " .. #body .. "\r\n\r\n" .. body
 end
 
+-- Look at every answer's status, which costs the generator as much as all the rest of a request.
+-- Without it wrk counts what is 400 or more.
 unexpected = 0
-function response(status)
-  if status ~= expected then unexpected = unexpected + 1 end
+function load.look_at_answers()
+  function response(status)
+    if status ~= expected and status < 400 then unexpected = unexpected + 1 end
+  end
 end
 
 function done(summary, latency)
   local wrong = 0
   for _, thread in ipairs(load.threads) do wrong = wrong + thread:get("unexpected") end
   local errors = summary.errors
-  wrong = wrong + errors.connect + errors.read + errors.write + errors.timeout
+  wrong = wrong + errors.status + errors.connect + errors.read + errors.write + errors.timeout
   io.write(string.format(
     '{"requests": %d, "microseconds": %d, "p50_us": %d, "p99_us": %d, "unexpected": %d}\n',
     summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), wrong))

@@ -33,7 +33,9 @@ _HEAD: Final = re.compile(
 )
 """The plain form: no folded line, no empty value, nothing but printable ASCII."""
 _FIELD: Final = re.compile(rb"([^:]+): ([^\r]+)\r\n")
+_VALUE: Final = re.compile(rb"[!-~](?:[ -~]*[!-~])?")
 _LENGTH: Final = re.compile(rb"[0-9]{1,10}")
+_CHANGING: Final = re.compile(rb"\n(idempotency-key|content-length): ([^\r]+)", re.IGNORECASE)
 _UNUSUAL: Final = {
     b"expect",
     b"transfer-encoding",
@@ -47,15 +49,47 @@ _log = structlog.get_logger(__name__)
 
 
 class _Head(NamedTuple):
-    """A hot request's head. `account`: whose balance is asked for; None for a transfer.
+    """A hot request's head. `account`: whose balance is asked for; None for a transfer, and `key`
+    is its Idempotency-Key.
 
     `end`: where its body begins, `length`: of its body, both in bytes.
     """
 
     account: str | None
-    headers: dict[bytes, bytes]
+    authorization: bytes
+    ledger: bytes | None
+    key: bytes
     end: int
     length: int
+
+
+class _Form(NamedTuple):
+    """A transfer's head but for its Idempotency-Key and Content-Length, in the order that they had:
+    a connection's next head is mostly the same but for these two.
+    """
+
+    before: bytes
+    between: bytes
+    after: bytes
+    key_first: bool
+    head: _Head
+
+    def read(self, data: bytes) -> _Head | None:
+        """The head, if it has this form."""
+        if not data.startswith(self.before):
+            return None
+        start = len(self.before)
+        end = data.find(b"\r", start)
+        first = data[start:end]
+        if not data.startswith(self.between, end):
+            return None
+        start = end + len(self.between)
+        end = data.find(b"\r", start)
+        second = data[start:end]
+        if not data.startswith(self.after, end):
+            return None
+        key, length = (first, second) if self.key_first else (second, first)
+        return _finish(self.head, key, length, end + len(self.after))
 
 
 class _NoEvent:
@@ -86,6 +120,7 @@ class HotProtocol(Protocol):
         self._held: list[bytes] = []
         self._missing = 0
         self._answered_at = 0.0
+        self._form: _Form | None = None
 
     def data_received(self, data: bytes) -> None:
         """Answer a hot request, or parse what came."""
@@ -112,13 +147,15 @@ class HotProtocol(Protocol):
 
     def _take(self, data: bytes) -> bool:
         """Do what a hot request asks for, or keep it until its body is whole. False: it is none."""
-        head = _read_head(data)
+        head = self._form and self._form.read(data)
+        if head is None:
+            head, self._form = _read_head(data)
         if head is None:
             return False
         missing = head.end + head.length - len(data)
         if missing < 0:
             return False  # another request follows it
-        context = self._identify(head.headers)
+        context = self._identify(head)
         if context is None:
             return False
         if missing:
@@ -139,12 +176,12 @@ class HotProtocol(Protocol):
             self._respond(cycle, problem_reply(CatenaError(), context.request_id))
         return True
 
-    def _identify(self, headers: dict[bytes, bytes]) -> Context | None:
+    def _identify(self, head: _Head) -> Context | None:
         """For whom and where the request is done, if this process knows both."""
-        caller = self.app_parts.callers.recall(headers.get(b"authorization", b""))
+        caller = self.app_parts.callers.recall(head.authorization)
         if caller is None:
             return None
-        named = headers.get(b"catena-ledger")
+        named = head.ledger
         ledger = self.app_parts.ledgers.recall(caller, None if named is None else named.decode())
         if ledger is None:
             return None
@@ -164,7 +201,7 @@ class HotProtocol(Protocol):
             def reply(reply: Reply) -> None:
                 self._respond(cycle, reply)
 
-            key = parse_key(head.headers[b"idempotency-key"].decode())
+            key = parse_key(head.key.decode())
             submit(_TRANSFER, context, key, body, self.app_parts.journal, reply)
 
     def _respond(self, cycle: _HotCycle, reply: Reply) -> None:
@@ -193,24 +230,47 @@ class HotProtocol(Protocol):
             )
 
 
-def _read_head(data: bytes) -> _Head | None:
-    """The head of a hot request, or None for any other."""
+def _read_head(data: bytes) -> tuple[_Head | None, _Form | None]:
+    """The head of a hot request, and the form of a transfer's; None for any other."""
     found = _HEAD.match(data)
     if found is None or found.end() > LIMITS.head_bytes:
-        return None
+        return None, None
     account, lines = found.groups()
     fields = _FIELD.findall(lines)
     headers = {name.lower(): value for name, value in fields}
     if len(headers) != len(fields) or not _is_usual(headers):
-        return None
-    length = headers.get(b"content-length")
+        return None, None
+    caller, ledger = headers.get(b"authorization", b""), headers.get(b"catena-ledger")
+    key, length = headers.get(b"idempotency-key"), headers.get(b"content-length")
     if account is not None:
-        return None if length is not None else _Head(account.decode(), headers, found.end(), 0)
-    if length is None or not _LENGTH.fullmatch(length) or int(length) > LIMITS.body_bytes:
+        if length is not None:
+            return None, None
+        return _Head(account.decode(), caller, ledger, b"", found.end(), 0), None
+    if key is None or length is None or headers.get(b"content-type") != _JSON:
+        return None, None
+    head = _finish(_Head(None, caller, ledger, key, 0, 0), key, length, found.end())
+    return head, None if head is None else _form_of(head, data[: found.end()])
+
+
+def _finish(head: _Head, key: bytes, length: bytes, end: int) -> _Head | None:
+    """The head with what changes from request to request, if that is usual too."""
+    if not _VALUE.fullmatch(key) or not _LENGTH.fullmatch(length):
         return None
-    if headers.get(b"content-type") != _JSON or b"idempotency-key" not in headers:
+    size = int(length)
+    if size > LIMITS.body_bytes or end > LIMITS.head_bytes:
         return None
-    return _Head(None, headers, found.end(), int(length))
+    return _Head(None, head.authorization, head.ledger, key, end, size)
+
+
+def _form_of(head: _Head, text: bytes) -> _Form:
+    first, second = _CHANGING.finditer(text)
+    return _Form(
+        text[: first.start(2)],
+        text[first.end(2) : second.start(2)],
+        text[second.end(2) :],
+        first[1].lower() == b"idempotency-key",
+        head,
+    )
 
 
 def _is_usual(headers: dict[bytes, bytes]) -> bool:

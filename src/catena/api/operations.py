@@ -221,7 +221,9 @@ def _describe(draft: Draft, request: _Described) -> Draft:
         reference=reference,
         effective_at=request.effective_at,
         metadata=json.dumps(metadata, separators=(",", ":")) if metadata else None,
-        content=None if reference is None else digest(draft.corrects, fingerprint(request)),
+        content=None
+        if reference is None
+        else digest((draft.corrects or "").encode(), fingerprint(request)),
     )
 
 

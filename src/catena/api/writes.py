@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from catena.api.bodies import Body, decode
@@ -140,22 +140,27 @@ def submit(
 
     piece = Piece(
         operations,
-        key=digest(caller.id, key),
-        payload=digest(write.name, context.params, fingerprint(request)),
+        key=digest(caller.id.encode(), key.encode()),
+        payload=digest(write.name.encode(), *_path_of(context), fingerprint(request)),
         done=answer,
         atomic=write.atomic(request),
     )
     journal.submit(ledger, piece)
 
 
-def fingerprint(request: Body) -> str:
+def _path_of(context: Context) -> Iterator[bytes]:
+    return (value.encode() for value in context.params.values())
+
+
+def fingerprint(request: Body) -> bytes:
     """What the caller sent, without defaults, whatever its spacing or order of fields."""
-    return request.__pydantic_serializer__.to_json(request, exclude_unset=True).decode()
+    text: bytes = request.__pydantic_serializer__.to_json(request, exclude_unset=True)
+    return text
 
 
-def digest(*parts: object) -> str:
-    """A fingerprint of 16 bytes, in hex."""
-    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+def digest(*parts: bytes) -> str:
+    """A fingerprint of 16 bytes, in hex. No part has a control character: JSON escapes them."""
+    return hashlib.blake2b(b"\n".join(parts), digest_size=16).hexdigest()
 
 
 def _render(write: Write, context: Context, result: Answer | CatenaError) -> Reply:
