@@ -330,6 +330,62 @@ def test_a_refused_body_leaves_the_connection_usable(wire: Wire) -> None:
     assert [answer.status for answer in answers] == [413, 200]
 
 
+def test_a_head_like_the_last_one_is_read_the_same(wire: Wire) -> None:
+    """Whatever follows a transfer on its connection is answered as on a connection of its own."""
+    plain, key = wire.post(), b"\r\nIdempotency-Key: "
+    start = plain.index(key) + len(key)
+    end = plain.index(b"\r\n", start)
+    length = plain.index(b"\r\n", plain.index(b"Content-Length: "))
+
+    def keyed(value: bytes) -> bytes:
+        return plain[:start] + value + plain[end:]
+
+    followers = {
+        "another key": keyed(b"another"),
+        "a key in quotes": keyed(b'"quoted"'),
+        "an empty key": keyed(b""),
+        "a key of spaces": keyed(b"  "),
+        "a key with a space behind": keyed(b"behind "),
+        "a key with a tab": keyed(b"a\tb"),
+        "a key beyond ASCII": keyed(b"\xe9"),
+        "a key with a bare newline": keyed(b"a\nX: b"),
+        "a key too long": keyed(b"k" * 256),
+        "one header more": keyed(b"more\r\nX-More: 1"),
+        "a second key": keyed(b"one\r\nIdempotency-Key: two"),
+        "a second length": plain[:length] + b"\r\nContent-Length: 1" + plain[length:],
+        "a length that is none": plain[:length] + b"x" + plain[length:],
+        "a length with a sign": plain.replace(b"Content-Length: ", b"Content-Length: +"),
+        "a length too large": plain[:length] + b"00000000" + plain[length:],
+        "a length with zeros before it": plain.replace(b"Content-Length: ", b"Content-Length: 00"),
+        "no key": plain[: start - len(key)] + plain[end:],
+        "another caller": plain.replace(b"Bearer ctk_", b"Bearer xyz_"),
+        "another ledger": plain.replace(b"Catena-Ledger: ldg_", b"Catena-Ledger: xyz_"),
+        "another type": plain.replace(b"application/json", b"text/plain"),
+        "another path": plain.replace(b"/v1/transfers", b"/v1/transferz"),
+        "a balance": wire.get(),
+    }
+    transfers = 0
+    for name, follower in followers.items():
+        with socket.create_connection(wire.service.api.place, timeout=30) as connection:
+            found = []
+            for part in (wire.post(), follower):
+                connection.sendall(part)
+                stream = connection.makefile("rb")
+                found.append(_read_answer(stream))
+        [alone] = wire.send(follower)
+        assert found[0].status == 201
+        replayed = alone.headers.pop("idempotency-replayed", None)
+        assert (replayed == "true") == (alone.status == 201), name
+        for answer in (found[1], alone):
+            for passing in ("date", "request-id"):
+                answer.headers.pop(passing)
+            answer.body.pop("request_id", None)
+        assert (found[1].status, found[1].headers) == (alone.status, alone.headers), name
+        assert found[1].body == alone.body, name
+        transfers += 1 + (alone.status == 201)
+    assert wire.service.read_posted(wire.bo) == [transfers]
+
+
 def compare(hot: httpx2.Response, ordinary: httpx2.Response) -> None:
     """Fail unless both roads were taken, and answered the same but for dates and request ids."""
     assert took_hot_road(hot)
