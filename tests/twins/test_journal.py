@@ -50,8 +50,8 @@ BEGIN
       FROM (SELECT nextval('twin_positions') AS number FROM generate_series(1, p_count)) AS taken;
 """,
     ),
-    Replacement(SQL_WRITE, "SET position = p.position + p_count,", "SET"),
-    Replacement(SQL_WRITE, "RETURNING p.position - p_count, p.recorded_at INTO base, at;", ";"),
+    Replacement(SQL_WRITE, "SELECT p.position, p.recorded_at INTO base, at", "PERFORM p.position"),
+    Replacement(SQL_WRITE, "SET position = base + p_count,", "SET"),
 ]
 KEYS_APART = [
     Replacement(WRITE, "*_columns(work.keys, _KEY_COLUMNS)", "*_columns([], _KEY_COLUMNS)"),

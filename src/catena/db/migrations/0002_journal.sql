@@ -60,12 +60,13 @@ BEGIN
         RAISE EXCEPTION 'a balance has changed since it was read' USING ERRCODE = 'CT001';
     END IF;
 
-    -- The clock is read when the row is there: after the lock was waited for, once more.
-    UPDATE positions p
-       SET position = p.position + p_count,
-           recorded_at = greatest(p.recorded_at, clock_timestamp())
-     WHERE p.ledger_id = p_ledger
-    RETURNING p.position - p_count, p.recorded_at INTO base, at;
+    -- Two statements: the clock is read under the lock, and Citus takes no clock in an UPDATE.
+    SELECT p.position, p.recorded_at INTO base, at
+      FROM positions p WHERE p.ledger_id = p_ledger FOR NO KEY UPDATE;
+    at := greatest(at, clock_timestamp());
+    IF p_count > 0 THEN
+        UPDATE positions SET position = base + p_count, recorded_at = at WHERE ledger_id = p_ledger;
+    END IF;
 
     INSERT INTO idempotency (ledger_id, key, payload, first, exceptions, created_at)
     SELECT p_ledger, u.key, u.payload, base + u.first, u.exceptions, at
