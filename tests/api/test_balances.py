@@ -103,6 +103,7 @@ def test_as_it_was_recorded(service: Api) -> None:
     assert service.read(path, recorded_at=second["recorded_at"])["posted"] == 110
     later = service.read(path, recorded_at="2999-01-01T00:00:00Z")
     assert (later["posted"], later["floor"], later["available"]) == (110, -50, 160)
+    assert second["recorded_at"] < later["recorded_at"] < "2999", "what is known now, as of now"
 
 
 def test_as_it_took_effect(service: Api) -> None:

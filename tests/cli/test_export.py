@@ -37,7 +37,8 @@ async def test_one_ledger_at_a_time(spoiled: Spoiled, data_dir: Path) -> None:
     settings = {"database_url": spoiled.database.service_dsn}
     unnamed = await call("export", data_dir=data_dir, settings=settings)
     assert unnamed.code == 2
-    assert unnamed.err == "catena: An export holds one ledger; name it with --ledger.\n"
+    assert unnamed.err.startswith("catena: An export holds one ledger; name one by its id with")
+    assert other.id in unnamed.err
     by_id = await call("export", "--ledger", other.id, data_dir=data_dir, settings=settings)
     by_name = await call("export", "--ledger", other.name, data_dir=data_dir, settings=settings)
     assert by_id.out.startswith(f"; Ledger {other.name} ({other.id}) to position ")

@@ -117,7 +117,9 @@ async def get_balance(
         )
     if past is None:
         raise NotFound
-    return respond(Reply(200, encode(_view_past(past, context, query.recorded_at))))
+    # A moment to come is answered as known now, and says so.
+    known_at = query.recorded_at and min(query.recorded_at, app.clock())
+    return respond(Reply(200, encode(_view_past(past, context, known_at))))
 
 
 def balance_reply(found: Balance | CatenaError, context: Context) -> Reply:

@@ -58,5 +58,5 @@ class Ledgers:
         if ledger is not None:
             return ledger
         if id is None:
-            raise LedgerRequired
+            raise LedgerRequired("Name the ledger by its id in the header Catena-Ledger.")
         raise NotFound("There is no such ledger for this credential.")

@@ -46,7 +46,10 @@ def export_command(
         from catena.db.export import export_ledger
 
         if len(ledgers) != 1:
-            raise SetupError("An export holds one ledger; name it with --ledger.")
+            ids = ", ".join(ledger.id for ledger in ledgers)
+            raise SetupError(
+                f"An export holds one ledger; name one by its id with --ledger: {ids}."
+            )
         with _opening(output) as file, showing_progress(ledgers[0].name) as report:
             async for part in export_ledger(connection, ledgers[0], target, dates, report):
                 _write(file, part)
