@@ -40,6 +40,7 @@ _UNUSUAL: Final = {
     b"expect",
     b"transfer-encoding",
     b"content-encoding",
+    b"proxy-connection",
     b"upgrade",
 }
 """Headers of requests that take the ordinary way."""
@@ -131,7 +132,9 @@ class HotProtocol(Protocol):
                 return
             data = b"".join(self._held)
             self._held.clear()
-        if self.is_parsing or not self._is_free() or not self._take(data):
+        # A caller that does not read its answers waits on the ordinary road.
+        is_free = not self.is_parsing and not self.flow.write_paused and self._is_free()
+        if not is_free or not self._take(data):
             super().data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -163,7 +166,7 @@ class HotProtocol(Protocol):
             self._missing = missing
             return True
         before, cycle = self.cycle, _HotCycle(context)
-        self.cycle = cycle  # type: ignore[assignment]  # has what uvicorn looks at
+        self.cycle = self._running = cycle  # type: ignore[assignment]  # has what uvicorn looks at
         try:
             self._start(cycle, head, data[head.end :])
         except UnknownCurrency:  # the ordinary way reads the ledger's assets anew
@@ -201,6 +204,7 @@ class HotProtocol(Protocol):
             def reply(reply: Reply) -> None:
                 self._respond(cycle, reply)
 
+            require(context.caller, Scope.TRANSFERS_WRITE)
             key = parse_key(head.key.decode())
             submit(_TRANSFER, context, key, body, self.app_parts.journal, reply)
 

@@ -36,7 +36,7 @@ class Protocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # uvicorn's own
         super().__init__(*args, **kwargs)
         self.app_parts: App = self.config.app.state.catena  # type: ignore[union-attr]
-        self._running: RequestResponseCycle | None = None
+        self._running: Any = None  # a cycle of uvicorn's, or of the hot road
         self._whole_head: object = None
         self._growing_head: object = None
         self._head_bytes = 0
@@ -57,16 +57,22 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
         self._unset_keepalive_if_required()
+        while data:
+            data = self._parse(data)
+
+    def _parse(self, data: bytes) -> bytes:
+        """Parse it; gives what is to be parsed once more."""
         head = self.headers
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
-            self._pass_over(data[offer.args[0] :])
+            return self._pass_over(data[offer.args[0] :])
         except httptools.HttpParserError:
             self.send_400_response("This is not a valid HTTP request.")
         else:
             if self.headers is head and head is not self._whole_head:
                 self._bound_head(len(data))
+        return b""
 
     def _bound_head(self, size: int) -> None:
         """Give up on a request whose head does not come to its end. `size`: bytes more of it."""
@@ -93,8 +99,8 @@ class Protocol(HttpToolsProtocol):
         if not self.parser.should_upgrade():
             super().on_message_complete()
 
-    def _pass_over(self, rest: bytes) -> None:
-        """Read the request again without its offer of another protocol (RFC 9110, 7.8).
+    def _pass_over(self, rest: bytes) -> bytes:
+        """The request without its offer of another protocol (RFC 9110, 7.8), to be parsed again.
 
         The parser stops at one, and the body would be lost: some clients offer HTTP/2 with the
         first request of every connection. `rest`: what came behind the head.
@@ -102,14 +108,14 @@ class Protocol(HttpToolsProtocol):
         method = self.parser.get_method()
         if method == b"CONNECT":
             self.send_400_response("This is no proxy.")
-            return
+            return b""
         lines = [method, b" ", self.url, b" HTTP/", self.parser.get_http_version().encode()]
         for name, value in self.headers:
             if name != b"upgrade":
                 lines += (b"\r\n", name, b": ", value)
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.data_received(b"".join((*lines, b"\r\n\r\n", rest)))
+        return b"".join((*lines, b"\r\n\r\n", rest))
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP and end the connection.
@@ -124,8 +130,11 @@ class Protocol(HttpToolsProtocol):
             if not getattr(cycle, "more_body", False):
                 cycle.keep_alive = False
                 return
-            if cycle is not self._running:
-                self.transport.close()
+            if self.pipeline and self.pipeline[0][0] is cycle:
+                self.pipeline.popleft()
+                before = self.pipeline[0][0] if self.pipeline else self._running
+                self.cycle = before
+                before.keep_alive = False
                 return
         request_id = self.app_parts.number_request(REQUEST)
         self.write(problem_reply(BadRequest(msg), request_id), request_id, keep_alive=False)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import structlog
 
 from catena.db.pool import is_lost
 from catena.db.read.balances import read_balances
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["SharedReads"]
 
 _Done = Callable[[Balance | CatenaError], None]
+
+_log: Final = structlog.get_logger(__name__)
 
 
 class SharedReads:
@@ -70,7 +74,15 @@ class SharedReads:
         except Exception as error:  # noqa: BLE001  # each caller is told; the task goes on
             told = DatabaseUnavailable() if is_lost(error) else CatenaError()
             for _, done in asked:
-                done(told)
+                _tell(done, told)
             return
         for id, done in asked:
-            done(found.get(id) or NotFound())
+            _tell(done, found.get(id) or NotFound())
+
+
+def _tell(done: _Done, found: Balance | CatenaError) -> None:
+    """Tell a caller. One who cannot be told harms nobody else."""
+    try:
+        done(found)
+    except Exception:  # noqa: BLE001  # whatever is wrong with it is its own
+        _log.exception("balance_not_taken")
