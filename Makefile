@@ -47,8 +47,8 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports --no-logo
 
 cover: $(VENV)/.dev
-	$(PYTEST) -m 'not oracle and not long' --cov=catena.money --cov=catena.ledger --cov-branch \
-		--cov-report=term-missing:skip-covered --cov-fail-under=100 tests/test_money.py tests/ledger $(ARGS)
+	$(PYTEST) -m 'not oracle and not long' --cov=catena.money --cov=catena.ledger --cov=catena.liens --cov-branch \
+		--cov-report=term-missing:skip-covered --cov-fail-under=100 tests/test_money.py tests/ledger tests/liens $(ARGS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)

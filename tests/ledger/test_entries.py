@@ -261,6 +261,7 @@ def test_codes_are_closed_and_stable() -> None:
         "account_closed",
         "account_blocked",
         "account_frozen",
+        "no_floor",
         "currency_mismatch",
         "amount_not_positive",
         "too_few_lines",

@@ -15,6 +15,7 @@ from catena.ledger.accounts import BALANCE_MAX, Account, AccountStatus, Side, Sy
 from catena.ledger.refusals import Refusal, RefusalCode
 
 __all__ = [
+    "CODE_OF_STATUS",
     "EFFECTIVE_AGE_MAX",
     "Draft",
     "Entry",
@@ -133,7 +134,7 @@ def _find_reasons(account: Account, debits: int, credits: int, reasons: list[Ref
     posted = account.posted + change
     floor, ceiling, status = account.floor, account.ceiling, account.status
     if status is not AccountStatus.ACTIVE and (change < 0 or status is not AccountStatus.FROZEN):
-        reasons.append(Refusal(_CODE_OF_STATUS[status], account.id))
+        reasons.append(Refusal(CODE_OF_STATUS[status], account.id))
     if change < 0 and floor is not None and posted - account.reserved < floor:
         reasons.append(Refusal(RefusalCode.INSUFFICIENT_FUNDS, account.id))
     if change > 0 and ceiling is not None and posted > ceiling:
@@ -142,11 +143,12 @@ def _find_reasons(account: Account, debits: int, credits: int, reasons: list[Ref
         reasons.append(Refusal(RefusalCode.BALANCE_OUT_OF_RANGE, account.id))
 
 
-_CODE_OF_STATUS: Final = {
+CODE_OF_STATUS: Final = {
     AccountStatus.CLOSED: RefusalCode.ACCOUNT_CLOSED,
     AccountStatus.BLOCKED: RefusalCode.ACCOUNT_BLOCKED,
     AccountStatus.FROZEN: RefusalCode.ACCOUNT_FROZEN,
 }
+"""Why an account in this state refuses a decrease."""
 
 
 def _may_name(account: Account, system: Collection[tuple[str, str]] | None) -> bool:

@@ -80,6 +80,11 @@ class RefusalCode(Enum):
         "The account is frozen and may not decrease",
         "Ask an operator to unfreeze it.",
     )
+    NO_FLOOR = (
+        "no_floor",
+        "An account without a floor carries no liens",
+        "Reserve funds on a wallet.",
+    )
     CURRENCY_MISMATCH = (
         "currency_mismatch",
         "The account is kept in another currency",

@@ -1,0 +1,180 @@
+"""A chain's pool: its liens on every account, and how its entries draw on them and add to them.
+
+Invariant: what a chain credits never changes what others can spend, what it draws was reserved for
+it alone, and undo in reverse order finds each lien as it was right after its step. Rules: SPEC 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from typing import NamedTuple
+
+from catena.ledger.accounts import Account, AccountStatus
+from catena.ledger.entries import CODE_OF_STATUS, Draft, Line, post_entry
+from catena.ledger.refusals import Refusal, RefusalCode
+from catena.liens.liens import Lien, LienState
+
+__all__ = ["Draw", "Pool", "Posted", "Spending"]
+
+
+class Draw(NamedTuple):
+    """So much of a lien was spent, in minor units."""
+
+    lien: str
+    amount: int
+
+
+class Spending(NamedTuple):
+    """How an entry spends within its chain. `lien`: drawn on first, before the oldest.
+
+    `pool_only`: a decrease beyond the pool is refused. `keeps`: credits make liens of PROCEEDS;
+    not so for what is the receiver's at once (a capture).
+    """
+
+    lien: str | None = None
+    pool_only: bool = False
+    keeps: bool = True
+
+
+class Posted(NamedTuple):
+    """What an entry within a chain did to its liens."""
+
+    draws: Sequence[Draw]
+    proceeds: Sequence[Lien]
+    accounts: Sequence[Account]
+    """Each line's account right after it."""
+
+
+class Pool:
+    """The liens of one chain, in the order in which they were made."""
+
+    def __init__(self, liens: Iterable[Lien] = ()) -> None:
+        self.liens = {lien.id: lien for lien in liens}
+
+    def on(self, account: str) -> Iterator[Lien]:
+        """Its open liens on the account, the oldest first."""
+        return (lien for lien in self.liens.values() if lien.account == account and lien.is_open)
+
+    def funds(self, account: str) -> int:
+        """What the chain has under lien on the account."""
+        return sum(lien.remaining for lien in self.on(account))
+
+    def virtual(self, account: Account) -> int | None:
+        """What the chain may spend: available and its own pool; None where nothing bounds it."""
+        available = account.available
+        return None if available is None else available + self.funds(account.id)
+
+    def reserve(self, lien: Lien, account: Account | None) -> Refusal | None:
+        """Take funds that exist for the chain, or say why not. A reservation never waits."""
+        refusal = _refuse_reserve(lien, account)
+        if refusal is None and account is not None:
+            self._add(lien, account)
+        return refusal
+
+    def release(self, lien: Lien, account: Account, state: LienState = LienState.RELEASED) -> None:
+        """End a lien of RESERVE: by hand, by the undo of its step, or because it has expired."""
+        account.reserved -= lien.end(state)
+
+    def settle(self, accounts: Mapping[str, Account]) -> None:
+        """The chain's outcome: all its liens end, and what remains of them is everyone's."""
+        for lien in self.liens.values():
+            if lien.is_open:
+                account = accounts[lien.account]
+                account.reserved -= lien.end()
+
+    def post(
+        self,
+        draft: Draft,
+        accounts: Mapping[str, Account],
+        refuse: Callable[[], Refusal | None],
+        make_lien: Callable[[str, int], Lien],
+        spending: Spending = Spending(),  # noqa: B008  # immutable
+    ) -> Posted | Refusal:
+        """Post an entry of the chain: decreases draw on the pool, increases add to it.
+
+        `refuse` is the ledger's judgement of the entry (`refuse_entry`), asked when the draws are
+        made: what was drawn is available then. `make_lien` makes a lien of PROCEEDS of so many
+        minor units on an account. An entry that is refused leaves everything as it was.
+        """
+        changes = _net_changes(draft.lines, accounts)
+        decreases = {id: -change for id, change in changes.items() if change < 0}
+        funds = {id: self.funds(id) for id in decreases} if spending.pool_only else decreases
+        draws = [d for id, amount in decreases.items() for d in self._plan(id, amount, spending)]
+        self._draw(draws, accounts)
+        refusal = refuse() or _refuse_short(decreases, funds)
+        if refusal is not None:
+            self.undo_draws(draws, accounts)
+            return refusal
+        # Each line's account is shown as it stands after it, so liens come when all are posted.
+        shown = [copy(account) for account in post_entry(draft.lines, accounts)]
+        increases = [(id, change) for id, change in changes.items() if change > 0]
+        proceeds = [make_lien(*increase) for increase in increases] if spending.keeps else []
+        for lien in proceeds:
+            self._add(lien, accounts[lien.account])
+        return Posted(draws, proceeds, shown)
+
+    def undo_post(
+        self, draws: Sequence[Draw], proceeds: Sequence[Lien], accounts: Mapping[str, Account]
+    ) -> None:
+        """Undo what `post` did to the liens; the entry's reversal is posted beside it."""
+        for lien in proceeds:
+            accounts[lien.account].reserved -= lien.take_back()
+        self.undo_draws(draws, accounts)
+
+    def undo_draws(self, draws: Sequence[Draw], accounts: Mapping[str, Account]) -> None:
+        """Give back what was drawn: to the liens that are open, to everyone where they are not."""
+        for draw in reversed(draws):
+            lien = self.liens[draw.lien]
+            accounts[lien.account].reserved += lien.refill(draw.amount)
+
+    def _add(self, lien: Lien, account: Account) -> None:
+        account.reserved += lien.activate()
+        self.liens[lien.id] = lien
+
+    def _plan(self, account: str, amount: int, spending: Spending) -> Iterator[Draw]:
+        """Draws of at most `amount`: on the lien that is named, then on the oldest."""
+        for lien in sorted(self.on(account), key=lambda lien: lien.id != spending.lien):
+            part = min(lien.remaining, amount)
+            if part:
+                amount -= part
+                yield Draw(lien.id, part)
+
+    def _draw(self, draws: Sequence[Draw], accounts: Mapping[str, Account]) -> None:
+        for draw in draws:
+            lien = self.liens[draw.lien]
+            lien.draw(draw.amount)
+            accounts[lien.account].reserved -= draw.amount
+
+
+def _net_changes(lines: Sequence[Line], accounts: Mapping[str, Account]) -> dict[str, int]:
+    """What each account with a floor changes by on its normal side; the others carry no liens."""
+    changes: dict[str, int] = {}
+    for line in lines:
+        account = accounts.get(line.account)
+        if account is not None and account.floor is not None:
+            change = line.amount if line.side is account.normal_side else -line.amount
+            changes[line.account] = changes.get(line.account, 0) + change
+    return changes
+
+
+def _refuse_short(decreases: Mapping[str, int], funds: Mapping[str, int]) -> Refusal | None:
+    """Where these funds alone do not cover a decrease."""
+    short = (id for id, amount in decreases.items() if funds[id] < amount)
+    id = next(short, None)
+    return None if id is None else Refusal(RefusalCode.INSUFFICIENT_FUNDS, id)
+
+
+def _refuse_reserve(lien: Lien, account: Account | None) -> Refusal | None:
+    if account is None:
+        return Refusal(RefusalCode.UNKNOWN_ACCOUNT, lien.account)
+    if account.status is not AccountStatus.ACTIVE:
+        return Refusal(CODE_OF_STATUS[account.status], account.id)
+    if lien.amount <= 0:
+        return Refusal(RefusalCode.AMOUNT_NOT_POSITIVE, account.id)
+    available = account.available
+    if available is None:
+        return Refusal(RefusalCode.NO_FLOOR, account.id)
+    if available < lien.amount:
+        return Refusal(RefusalCode.INSUFFICIENT_FUNDS, account.id)
+    return None
