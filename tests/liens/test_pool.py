@@ -54,7 +54,7 @@ class Books:
             self.accounts,
             partial(refuse_entry, draft, self.accounts, NOW),
             lambda account, amount: self.lien(account, amount, LienKind.PROCEEDS),
-            *([] if spending is None else [spending]),
+            spending or Spending(),
         )
 
     def pay(
@@ -231,3 +231,24 @@ def test_settling_ends_what_is_open_and_nothing_twice(books: Books) -> None:
     books.pool.settle(books.accounts)
     assert books.see("ada") == (100, 0, 100, 100)
     assert [lien.released for lien in books.pool.liens.values()] == [60, 10]
+
+
+def test_what_has_expired_stays_so(books: Books) -> None:
+    """Neither the undo of its step nor the chain's outcome ends a lien once more."""
+    assert books.reserve("ada", 60) is None
+    lien, ada = books.pool.liens["lien 1"], books.accounts["ada"]
+    books.pool.release(lien, ada, LienState.EXPIRED)
+    books.pool.release(lien, ada)
+    books.pool.settle(books.accounts)
+    assert (lien.state, lien.released) == (LienState.EXPIRED, 60)
+    assert books.see("ada") == (100, 0, 100, 100)
+
+
+def test_proceeds_do_not_end_early(books: Books) -> None:
+    """A reservation may, while it is open."""
+    assert books.reserve("ada", 60) is None
+    (proceeds,) = books.pay("ada", "bob", 10).proceeds
+    reserved = books.pool.liens["lien 1"]
+    assert (reserved.may_end_early, proceeds.may_end_early) == (True, False)
+    books.pool.settle(books.accounts)
+    assert not reserved.may_end_early

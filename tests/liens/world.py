@@ -120,7 +120,7 @@ class World:
             self._end(chain, completed=move.what == "finish")
             moved = True
         if not moved:
-            _insist("I7 a refusal changes nothing", same(before, self.accounts))
+            _insist("a refusal changes nothing", same(before, self.accounts))
         self.check()
         return moved
 
@@ -182,7 +182,7 @@ class World:
         return False
 
     def _may_release(self, lien: Lien) -> bool:
-        return lien.kind is LienKind.RESERVE and lien.is_open
+        return lien.may_end_early
 
     def _end(self, chain: str, *, completed: bool) -> None:
         self.ended.add(chain)

@@ -76,7 +76,7 @@ RULES: list[tuple[rules.Rule, str, list[str]]] = [
         rules.find_bad_requirement_lines,
         HONEST_PIN,
         [
-            "--index-url somewhere\n",
+            "-i somewhere\n",
             "ruff>=0.1\n",
             "ruff @ file:///ruff.whl\n",
             "# made by hand\n",

@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 __all__ = ["HotProtocol"]
 
 _TRANSFER: Final = MOVEMENTS["transfer"]
+_PLAIN: Final = rb"[!-~](?:[ -~]*[!-~])?"
 _HEAD: Final = re.compile(
     rb"(?:POST /v1/transfers|GET /v1/accounts/(acct_[0-9a-f]{32})/balance) HTTP/1\.1\r\n"
-    rb"((?:[A-Za-z0-9-]++: [!-~](?:[ -~]*[!-~])?\r\n)++)\r\n"
+    rb"((?:[A-Za-z0-9-]++: " + _PLAIN + rb"\r\n)++)\r\n"
 )
 """The plain form: no folded line, no empty value, nothing but printable ASCII."""
 _FIELD: Final = re.compile(rb"([^:]+): ([^\r]+)\r\n")
-_VALUE: Final = re.compile(rb"[!-~](?:[ -~]*[!-~])?")
+_VALUE: Final = re.compile(_PLAIN)
 _LENGTH: Final = re.compile(rb"[0-9]{1,10}")
 _CHANGING: Final = re.compile(rb"\n(idempotency-key|content-length): ([^\r]+)", re.IGNORECASE)
 _UNUSUAL: Final = {

@@ -1,12 +1,13 @@
 """Liens: what one is, and how its states follow from what happens to it.
 
-Invariant (I8): amount = remaining + drawn + released + taken_back, after each of these functions.
+Invariant (I8): once a lien is active, amount = remaining + drawn + released + taken_back.
 Rules: SPEC 4.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -44,6 +45,7 @@ class OutOfOrder(Exception):
     """A credit is undone before what was spent of it: never so in reverse commit order."""
 
 
+@dataclass(slots=True, eq=False)
 class Lien:
     """Funds on one account that belong to one chain. All amounts in minor units.
 
@@ -52,54 +54,30 @@ class Lien:
     only a RESERVE has one.
     """
 
-    __slots__ = (
-        "account",
-        "amount",
-        "chain",
-        "drawn",
-        "expires_at",
-        "id",
-        "kind",
-        "released",
-        "remaining",
-        "state",
-        "step",
-        "taken_back",
-    )
-
-    def __init__(  # noqa: PLR0913  # one argument a column of the row
-        self,
-        id: str,
-        chain: str,
-        step: str,
-        account: str,
-        kind: LienKind,
-        amount: int,
-        *,
-        expires_at: dt.datetime | None = None,
-        state: LienState = LienState.CREATED,
-        remaining: int = 0,
-        drawn: int = 0,
-        released: int = 0,
-        taken_back: int = 0,
-    ) -> None:
-        self.id = id
-        self.chain = chain
-        self.step = step
-        self.account = account
-        self.kind = kind
-        self.amount = amount
-        self.expires_at = expires_at
-        self.state = state
-        self.remaining = remaining
-        self.drawn = drawn
-        self.released = released
-        self.taken_back = taken_back
+    id: str
+    chain: str
+    step: str
+    account: str
+    kind: LienKind
+    amount: int
+    expires_at: dt.datetime | None = None
+    state: LienState = LienState.CREATED
+    remaining: int = 0
+    drawn: int = 0
+    released: int = 0
+    taken_back: int = 0
 
     @property
     def is_open(self) -> bool:
         """Whether the chain has it: what remains can be drawn, what was drawn can come back."""
         return self.state in _OPEN
+
+    @property
+    def may_end_early(self) -> bool:
+        """Whether its unused rest may go before the chain's outcome. PROCEEDS never: a rollback
+        needs them, and someone outside could spend them.
+        """
+        return self.kind is LienKind.RESERVE and self.is_open
 
     def activate(self) -> int:
         """Count it from now on; gives what the account's `reserved` grows by."""
@@ -134,7 +112,9 @@ class Lien:
         return self.taken_back
 
     def end(self, state: LienState = LienState.RELEASED) -> int:
-        """Give what remains to everyone; gives what `reserved` shrinks by."""
+        """Give what remains to everyone; gives what `reserved` shrinks by. Nothing ends twice."""
+        if not self.is_open:
+            return 0
         remaining, self.remaining = self.remaining, 0
         self.released += remaining
         self.state = state

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from catena.ledger.accounts import Account, AccountStatus
 from catena.ledger.entries import CODE_OF_STATUS, Draft, Line, post_entry
@@ -35,6 +35,9 @@ class Spending(NamedTuple):
     lien: str | None = None
     pool_only: bool = False
     keeps: bool = True
+
+
+_FREELY: Final = Spending()
 
 
 class Posted(NamedTuple):
@@ -73,15 +76,15 @@ class Pool:
         return refusal
 
     def release(self, lien: Lien, account: Account, state: LienState = LienState.RELEASED) -> None:
-        """End a lien of RESERVE: by hand, by the undo of its step, or because it has expired."""
+        """End a lien of RESERVE: by hand or because it has expired, where it `may_end_early`, or by
+        the undo of its step.
+        """
         account.reserved -= lien.end(state)
 
     def settle(self, accounts: Mapping[str, Account]) -> None:
         """The chain's outcome: all its liens end, and what remains of them is everyone's."""
         for lien in self.liens.values():
-            if lien.is_open:
-                account = accounts[lien.account]
-                account.reserved -= lien.end()
+            accounts[lien.account].reserved -= lien.end()
 
     def post(
         self,
@@ -89,7 +92,7 @@ class Pool:
         accounts: Mapping[str, Account],
         refuse: Callable[[], Refusal | None],
         make_lien: Callable[[str, int], Lien],
-        spending: Spending = Spending(),  # noqa: B008  # immutable
+        spending: Spending = _FREELY,
     ) -> Posted | Refusal:
         """Post an entry of the chain: decreases draw on the pool, increases add to it.
 
@@ -106,7 +109,6 @@ class Pool:
         if refusal is not None:
             self.undo_draws(draws, accounts)
             return refusal
-        # Each line's account is shown as it stands after it, so liens come when all are posted.
         shown = [copy(account) for account in post_entry(draft.lines, accounts)]
         increases = [(id, change) for id, change in changes.items() if change > 0]
         proceeds = [make_lien(*increase) for increase in increases] if spending.keeps else []
