@@ -19,26 +19,36 @@ from catena.errors import InvalidId
 
 __all__ = [
     "ACCOUNT",
+    "CHAIN",
     "ENTRY",
     "EVENT",
+    "HOLD",
     "KEY",
     "LEDGER",
+    "LIEN",
     "POSITION_MAX",
     "REQUEST",
     "IdSource",
     "Numbering",
     "count_requests",
     "derive_id",
+    "derive_within",
+    "id_beside",
+    "is_id",
     "new_id",
     "parse_id",
     "position_of",
     "random_bytes",
+    "random_fraction",
 ]
 
 LEDGER: Final = "ldg_"
 ACCOUNT: Final = "acct_"
 ENTRY: Final = "ent_"
 EVENT: Final = "evt_"
+CHAIN: Final = "cte_"
+LIEN: Final = "lien_"
+HOLD: Final = "hold_"
 KEY: Final = "key_"
 REQUEST: Final = "req_"
 
@@ -64,6 +74,13 @@ def derive_id(prefix: str, *parts: object) -> str:
     return f"{prefix}{digits[:12]}8{digits[13:16]}8{digits[17:]}"
 
 
+def derive_within(prefix: str, whole: str, *parts: object) -> str:
+    """The id that these parts of `whole` always have, sorted by the time that its id carries."""
+    name = "\x1f".join((whole, *map(str, parts)))
+    digits = hashlib.blake2b(name.encode(), digest_size=10).hexdigest()
+    return f"{prefix}{whole[-32:-20]}7{digits[:3]}8{digits[4:19]}"
+
+
 def parse_id(prefix: str, text: str) -> str:
     """`text`, if it is an id with this prefix. Raises InvalidId."""
     if len(text) != len(prefix) + 32 or not text.startswith(prefix):
@@ -71,6 +88,16 @@ def parse_id(prefix: str, text: str) -> str:
     if not _HEX.issuperset(text[len(prefix) :]):
         raise InvalidId("An id has 32 lower-case hex digits after its prefix.")
     return text
+
+
+def is_id(prefix: str, text: object) -> bool:
+    """Whether it is an id with this prefix."""
+    return (
+        isinstance(text, str)
+        and len(text) == len(prefix) + 32
+        and text.startswith(prefix)
+        and _HEX.issuperset(text[len(prefix) :])
+    )
 
 
 def count_requests() -> IdSource:
@@ -83,6 +110,11 @@ def count_requests() -> IdSource:
 def random_bytes(count: int) -> bytes:
     """Bytes that nobody can guess, for secrets."""
     return secrets.token_bytes(count)
+
+
+def random_fraction() -> float:
+    """A number from 0 to 1, for jitter."""
+    return secrets.randbelow(1 << 24) / (1 << 24)
 
 
 class Numbering:
@@ -103,6 +135,11 @@ class Numbering:
     def id_at(self, prefix: str, position: int) -> str:
         """The id of what stands at `position`."""
         return f"{prefix}{self.high}{self.low + position:016x}"
+
+
+def id_beside(prefix: str, identifier: str, distance: int) -> str:
+    """The id of what the same commit numbered so many positions after this."""
+    return f"{prefix}{int(identifier[-32:], 16) + distance:032x}"
 
 
 def position_of(identifier: str) -> int:

@@ -250,6 +250,7 @@ def test_codes_are_closed_and_stable() -> None:
     assert [code.code for code in RefusalCode] == [
         "reference_conflict",
         "unknown_entry",
+        "chain_running",
         "already_reversed",
         "already_refunded",
         "not_refundable",
@@ -272,6 +273,7 @@ def test_codes_are_closed_and_stable() -> None:
         "balance_out_of_range",
         "account_exists",
         "account_not_empty",
+        "account_in_use",
         "floor_not_changeable",
         "floor_above_balance",
     ]

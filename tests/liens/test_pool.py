@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 from itertools import count
 
 import pytest
@@ -52,7 +51,7 @@ class Books:
         return self.pool.post(
             draft,
             self.accounts,
-            partial(refuse_entry, draft, self.accounts, NOW),
+            lambda covered: refuse_entry(draft, self.accounts, NOW, thawed=covered),
             lambda account, amount: self.lien(account, amount, LienKind.PROCEEDS),
             spending or Spending(),
         )

@@ -144,7 +144,7 @@ class World:
         posted = pool.post(
             draft,
             self.accounts,
-            partial(refuse_entry, draft, self.accounts, NOW),
+            lambda covered: refuse_entry(draft, self.accounts, NOW, thawed=covered),
             partial(self._make_lien, chain, LienKind.PROCEEDS),
             Spending(),
         )

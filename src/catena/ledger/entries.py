@@ -60,6 +60,7 @@ class Draft(NamedTuple):
     `metadata` and `details` are JSON texts; `details` holds what was computed (fees, rate).
     `corrects` is the id of the entry that a reversal or refund undoes. `system`: the system
     accounts that it may name, opened when they are first used; None: any that are there.
+    `chain` and `step` say whose it is; `is_undo` that it undoes what the step posted.
     """
 
     type: EntryType
@@ -72,12 +73,15 @@ class Draft(NamedTuple):
     corrects: str | None = None
     content: str | None = None
     system: Collection[tuple[SystemRole, str]] | None = ()
+    chain: str | None = None
+    step: str | None = None
+    is_undo: bool = False
 
 
 class Entry(NamedTuple):
     """A posted entry. Never changes, but for `reversed_by`: the reversal in force when it was read.
 
-    `corrects` and `reversed_by` are ids of entries.
+    `corrects` and `reversed_by` are ids of entries; `chain` and `step` say whose it is.
     """
 
     id: str
@@ -92,14 +96,24 @@ class Entry(NamedTuple):
     details: str | None = None
     corrects: str | None = None
     reversed_by: str | None = None
+    chain: str | None = None
+    step: str | None = None
 
 
-def refuse_entry(draft: Draft, accounts: Mapping[str, Account], now: dt.datetime) -> Refusal | None:
+def refuse_entry(
+    draft: Draft,
+    accounts: Mapping[str, Account],
+    now: dt.datetime,
+    *,
+    thawed: Collection[str] = (),
+    shielded: bool = False,
+) -> Refusal | None:
     """Why this entry cannot be posted to these accounts, or None.
 
     `accounts` holds every account that exists among those the lines name, as it stands under
     lock or version check. `now` bounds `effective_at`. Of several reasons, the one that comes
-    first in `RefusalCode` is given, for the first line or account that it holds for.
+    first in `RefusalCode` is given, for the first line or account that it holds for. `thawed`
+    accounts are not refused for a freeze; a `shielded` entry not for any, nor for a ceiling.
     """
     reasons: list[Refusal] = []
     moved: dict[str, list[int]] = {}  # by account: debits and credits of this entry
@@ -125,7 +139,23 @@ def refuse_entry(draft: Draft, accounts: Mapping[str, Account], now: dt.datetime
     effective_at = draft.effective_at
     if effective_at is not None and not now - EFFECTIVE_AGE_MAX <= effective_at <= now:
         reasons.append(Refusal(RefusalCode.EFFECTIVE_DATE_OUT_OF_RANGE))
+    if reasons and (thawed or shielded):
+        reasons = [
+            reason for reason in reasons if not _is_waived(reason, thawed, shielded=shielded)
+        ]
     return min(reasons, key=lambda reason: reason.code.precedence) if reasons else None
+
+
+def _is_waived(reason: Refusal, thawed: Collection[str], *, shielded: bool) -> bool:
+    if reason.code is RefusalCode.ACCOUNT_FROZEN and reason.account in thawed:
+        return True
+    return shielded and reason.code in _SHIELDED
+
+
+_SHIELDED: Final = frozenset(
+    {RefusalCode.ACCOUNT_BLOCKED, RefusalCode.ACCOUNT_FROZEN, RefusalCode.ABOVE_CEILING}
+)
+"""What refuses nothing of a chain that is past its pivot."""
 
 
 def _find_reasons(account: Account, debits: int, credits: int, reasons: list[Refusal]) -> None:

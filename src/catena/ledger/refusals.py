@@ -25,6 +25,11 @@ class RefusalCode(Enum):
         "The ledger has no such entry",
         "Check the entry's id and the ledger.",
     )
+    CHAIN_RUNNING = (
+        "chain_running",
+        "The entry belongs to a chain that is running",
+        "Cancel the chain, or wait for its end.",
+    )
     ALREADY_REVERSED = (
         "already_reversed",
         "A reversal of the entry is in force",
@@ -134,6 +139,11 @@ class RefusalCode(Enum):
         "account_not_empty",
         "Only an account with nothing posted and nothing reserved can be closed",
         "Move its balance away first.",
+    )
+    ACCOUNT_IN_USE = (
+        "account_in_use",
+        "A running chain names the account",
+        "Close it when the chain has come to its end.",
     )
     FLOOR_NOT_CHANGEABLE = (
         "floor_not_changeable",

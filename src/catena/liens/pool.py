@@ -6,7 +6,7 @@ it alone, and undo in reverse order finds each lien as it was right after its st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from typing import Final, NamedTuple
 
@@ -15,7 +15,7 @@ from catena.ledger.entries import CODE_OF_STATUS, Draft, Line, post_entry
 from catena.ledger.refusals import Refusal, RefusalCode
 from catena.liens.liens import Lien, LienState
 
-__all__ = ["Draw", "Pool", "Posted", "Spending"]
+__all__ = ["Draw", "Pool", "Posted", "Spending", "net_changes"]
 
 
 class Draw(NamedTuple):
@@ -90,22 +90,28 @@ class Pool:
         self,
         draft: Draft,
         accounts: Mapping[str, Account],
-        refuse: Callable[[], Refusal | None],
+        refuse: Callable[[Collection[str]], Refusal | None],
         make_lien: Callable[[str, int], Lien],
         spending: Spending = _FREELY,
     ) -> Posted | Refusal:
         """Post an entry of the chain: decreases draw on the pool, increases add to it.
 
         `refuse` is the ledger's judgement of the entry (`refuse_entry`), asked when the draws are
-        made: what was drawn is available then. `make_lien` makes a lien of PROCEEDS of so many
-        minor units on an account. An entry that is refused leaves everything as it was.
+        made: what was drawn is available then. It is told the accounts that pay from the pool
+        alone: a freeze keeps others from the money, not the chain from its own. `make_lien` makes
+        a lien of PROCEEDS of so many minor units on an account. An entry that is refused leaves
+        everything as it was.
         """
-        changes = _net_changes(draft.lines, accounts)
+        changes = net_changes(draft.lines, accounts)
         decreases = {id: -change for id, change in changes.items() if change < 0}
         funds = {id: self.funds(id) for id in decreases} if spending.pool_only else decreases
         draws = [d for id, amount in decreases.items() for d in self._plan(id, amount, spending)]
         self._draw(draws, accounts)
-        refusal = refuse() or _refuse_short(decreases, funds)
+        drawn = {
+            id: sum(d.amount for d in draws if self.liens[d.lien].account == id) for id in decreases
+        }
+        covered = [id for id, amount in decreases.items() if drawn[id] == amount]
+        refusal = refuse(covered) or _refuse_short(decreases, funds)
         if refusal is not None:
             self.undo_draws(draws, accounts)
             return refusal
@@ -149,7 +155,7 @@ class Pool:
             accounts[lien.account].reserved -= draw.amount
 
 
-def _net_changes(lines: Sequence[Line], accounts: Mapping[str, Account]) -> dict[str, int]:
+def net_changes(lines: Sequence[Line], accounts: Mapping[str, Account]) -> dict[str, int]:
     """What each account with a floor changes by on its normal side; the others carry no liens."""
     changes: dict[str, int] = {}
     for line in lines:

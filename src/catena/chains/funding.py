@@ -1,0 +1,173 @@
+"""What a chain takes from outside of itself: the worst case over every order of its steps.
+
+Invariant: looks at constants alone; a step whose amounts or accounts are expressions has no known
+effect. A chain pays from its pool first, so what its own credits bring is not taken from others.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from catena.chains.definition import Family, Step
+from catena.chains.expressions import find_expressions
+from catena.chains.postings import Assets, build_draft
+from catena.chains.resolve import ancestors
+from catena.errors import InvalidInput
+from catena.ledger.accounts import Account
+from catena.liens.pool import net_changes
+
+__all__ = ["Effect", "effects_of", "uncovered", "worst_funding"]
+
+Effect = Mapping[str, int]
+"""By account with a floor: what a step adds to the chain's pool there, or takes (below 0)."""
+
+_ENDLESS: Final = 2**80
+
+
+def effects_of(
+    step: Step,
+    steps: Mapping[str, Step],
+    accounts: Mapping[str, Account],
+    books: tuple[str, Assets],
+) -> Effect | None:
+    """What a step does to the pool; None when that is known only as it runs.
+
+    `books`: the ledger's id and its assets. A reservation adds what it takes from outside.
+    """
+    if step.family not in (Family.LEDGER, Family.LIEN):
+        return {}
+    if step.type == "reversal" or next(find_expressions(step.inputs), None) is not None:
+        return None
+    if step.family is Family.LIEN:
+        return _effect_of_lien(step, steps)
+    inputs = dict(step.inputs)
+    if step.type == "capture":
+        inputs["source_account_id"] = steps[inputs["lien"]].inputs["account_id"]
+    try:
+        draft = build_draft(step.type, inputs, *books)
+    except InvalidInput:
+        return None
+    changes = net_changes(draft.lines, accounts)
+    if step.type == "capture":  # its credits are the receiver's at once
+        changes = {id: change for id, change in changes.items() if change < 0}
+    return changes
+
+
+def _effect_of_lien(step: Step, steps: Mapping[str, Step]) -> Effect | None:
+    if step.type == "lien.reserve":
+        return {step.inputs["account_id"]: step.inputs["amount"]}
+    if step.type == "lien.release":
+        reserved = steps[step.inputs["lien"]].inputs
+        amount = reserved.get("amount")
+        return {reserved["account_id"]: -amount} if isinstance(amount, int) else None
+    return {}
+
+
+def uncovered(
+    name: str, steps: Mapping[str, Step], effects: Mapping[str, Effect | None]
+) -> str | None:
+    """The account whose decrease by this step its chain may be unable to pay from the pool.
+
+    Whatever the order: only what certainly came before counts as there, and all that may have been
+    spent before counts as gone. An empty text: the step's effect is not known.
+    """
+    effect = effects[name]
+    if effect is None:
+        return ""
+    before = ancestors(steps, name)
+    for account, change in effect.items():
+        if change >= 0:
+            continue
+        there = sum(
+            max(0, (effects[other] or {}).get(account, 0))
+            for other in before
+            if _is_certain(steps[other], steps[name])
+        )
+        for other, step in steps.items():
+            if other == name or name in ancestors(steps, other):
+                continue
+            found = effects[other]
+            if found is None and step.family in (Family.LEDGER, Family.LIEN):
+                return account
+            there += min(0, (found or {}).get(account, 0))
+        if there < -change:
+            return account
+    return None
+
+
+def _is_certain(before: Step, after: Step) -> bool:
+    """Whether what a step brought is there when a later one runs: not skipped, not expired."""
+    return set(before.when) <= set(after.when) and before.inputs.get("on_expiry") != "continue"
+
+
+def worst_funding(
+    steps: Mapping[str, Step], effects: Mapping[str, Effect | None]
+) -> dict[str, int]:
+    """By account: the most that the chain may have taken from outside, whatever the order.
+
+    That is all it reserves, and what its decreases may exceed its pool by: the largest, over every
+    set of steps that can be done without the others, of what they take less what they bring. Such
+    a closure of maximal weight is found as a minimal cut.
+    """
+    names = list(steps)
+    needs = [[names.index(need.step) for need in steps[name].needs] for name in names]
+    worst = {}
+    for account in dict.fromkeys(id for effect in effects.values() for id in effect or ()):
+        weights = [-(effects[name] or {}).get(account, 0) for name in names]
+        reserved = sum(
+            -weight
+            for name, weight in zip(names, weights, strict=True)
+            if steps[name].type == "lien.reserve"
+        )
+        most = reserved + _closure(weights, needs)
+        if most > 0:
+            worst[account] = most
+    return worst
+
+
+def _closure(weights: Sequence[int], needs: Sequence[Sequence[int]]) -> int:
+    """The largest weight of a set of nodes that holds whatever its nodes need (Picard, 1976)."""
+    size = len(weights)
+    source, sink = size, size + 1
+    room: list[dict[int, int]] = [{} for _ in range(size + 2)]
+    for node, weight in enumerate(weights):
+        if weight > 0:
+            room[source][node] = weight
+            room[node].setdefault(source, 0)
+        elif weight < 0:
+            room[node][sink] = -weight
+            room[sink].setdefault(node, 0)
+        for need in needs[node]:
+            room[node][need] = _ENDLESS
+            room[need].setdefault(node, 0)
+    cut = 0
+    while path := _find_path(room, source, sink):
+        least = min(room[a][b] for a, b in path)
+        for a, b in path:
+            room[a][b] -= least
+            room[b][a] = room[b].get(a, 0) + least
+        cut += least
+    return sum(weight for weight in weights if weight > 0) - cut
+
+
+def _find_path(
+    room: Sequence[Mapping[int, int]], source: int, sink: int
+) -> Sequence[tuple[int, int]]:
+    came: dict[int, int] = {source: source}
+    waiting = deque([source])
+    while waiting and sink not in came:
+        node = waiting.popleft()
+        for after, left in room[node].items():
+            if left > 0 and after not in came:
+                came[after] = node
+                waiting.append(after)
+    if sink not in came:
+        return ()
+    path = []
+    node = sink
+    while node != source:
+        path.append((came[node], node))
+        node = came[node]
+    return path

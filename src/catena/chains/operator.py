@@ -1,0 +1,134 @@
+"""What an operator decides by hand, where a chain cannot go on alone: with a reason, on record.
+
+Invariant: nothing is undone past the pivot, nothing is undone while a partner may still be acting,
+and the books are never said to have done what they have not. Each gives why not, or None.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from catena.chains.books import Books
+from catena.chains.calls import take_refusal
+from catena.chains.chain import Chain, StepRun
+from catena.chains.definition import Family
+from catena.chains.expressions import find_expressions
+from catena.chains.history import Failure
+from catena.chains.machine import run
+from catena.chains.outcomes import fail, finish_step
+from catena.chains.refusals import ChainRefusal, ChainRefused, Command, refuse
+from catena.chains.states import StepState
+
+__all__ = ["compensate", "mark_done", "mark_refused", "retry", "skip"]
+
+_UNDOING: Final = frozenset({StepState.COMPENSATING, StepState.COMPENSATION_UNKNOWN})
+
+
+def retry(chain: Chain, books: Books, step: str, why: str, by: str | None) -> ChainRefused | None:
+    """Try a parked step, or a parked undo, once more."""
+    found = _find(chain, step)
+    if isinstance(found, ChainRefused):
+        return found
+    if not found.parked:
+        return _no(chain, found, ChainRefusal.STEP_NOT_PARKED)
+    chain.note(books.now, step, "unparked", why=why, by=by)
+    run(chain, books)
+    return None
+
+
+def mark_done(
+    chain: Chain, books: Books, step: str, result: Mapping[str, Any], why: str, by: str | None
+) -> ChainRefused | None:
+    """It was done, though the chain was not told: a parked or unknown step, or such an undo.
+
+    `result`: what the step gave, for those that follow.
+    """
+    found = _find(chain, step)
+    if isinstance(found, ChainRefused):
+        return found
+    state, now = found.state, books.now
+    if not (found.parked or state in (StepState.UNKNOWN, StepState.COMPENSATION_UNKNOWN)):
+        return _no(chain, found, ChainRefusal.STEP_NOT_PARKED)
+    if found.definition.family in (Family.LEDGER, Family.LIEN):
+        return _no(chain, found, ChainRefusal.STEP_POSTS)
+    if state in _UNDOING:
+        if state is StepState.COMPENSATION_UNKNOWN:
+            chain.note(now, step, StepState.COMPENSATING)
+        told = dict(result) or None
+        chain.note(now, step, StepState.COMPENSATED, result=told, why=why, by=by)
+    else:
+        if state is StepState.PENDING:
+            chain.note(now, step, StepState.EXECUTING)
+        finish_step(chain, books, found, result, why=why, by=by)
+    run(chain, books)
+    return None
+
+
+def mark_refused(
+    chain: Chain, books: Books, step: str, why: str, by: str | None
+) -> ChainRefused | None:
+    """Nothing was done by a call whose outcome is unknown, and the partner will not act on it."""
+    found = _find(chain, step)
+    if isinstance(found, ChainRefused):
+        return found
+    if found.state is not StepState.UNKNOWN:
+        return _no(chain, found, ChainRefusal.STEP_NOT_PARKED)
+    take_refusal(chain, books, found, Failure("refused_by_hand", why, step), again=False, by=by)
+    run(chain, books)
+    return None
+
+
+def skip(chain: Chain, books: Books, step: str, why: str, by: str | None) -> ChainRefused | None:
+    """Go on without a step that is parked past the pivot, unless another needs what it gives."""
+    found = _find(chain, step)
+    if isinstance(found, ChainRefused):
+        return found
+    if not (found.parked and found.state is StepState.PENDING):
+        return _no(chain, found, ChainRefusal.STEP_NOT_PARKED)
+    if _is_needed(chain, found):
+        return _no(chain, found, ChainRefusal.STEP_NEEDED)
+    chain.note(books.now, step, StepState.SKIPPED, why=why, by=by)
+    run(chain, books)
+    return None
+
+
+def compensate(chain: Chain, books: Books, why: str, by: str | None) -> ChainRefused | None:
+    """Roll a chain back that cannot go on, before its pivot."""
+    refused = refuse(chain, Command.COMPENSATE)
+    if refused is not None:
+        return refused
+    for step in chain.steps.values():
+        if step.state is StepState.UNKNOWN or (step is chain.pivot and step.is_out):
+            return _no(chain, step, ChainRefusal.OUTCOME_UNKNOWN)
+    fail(chain, books, Failure("compensated_by_hand", why), by)
+    run(chain, books)
+    return None
+
+
+def _find(chain: Chain, step: str) -> StepRun | ChainRefused:
+    refused = refuse(chain, Command.DECIDE)
+    if refused is not None:
+        return refused
+    found = chain.steps.get(step)
+    if found is None:
+        return ChainRefused(ChainRefusal.UNKNOWN_STEP, chain.id, step)
+    return found
+
+
+def _no(chain: Chain, step: StepRun, code: ChainRefusal) -> ChainRefused:
+    return ChainRefused(code, chain.id, step.name, step.attempt or None)
+
+
+def _is_needed(chain: Chain, step: StepRun) -> bool:
+    """Whether a step that is not done names its result or its lien; its state may be asked."""
+    result = re.compile(rf"steps\.{re.escape(step.name)}\.(?!state\b)")
+    for other in chain.steps.values():
+        definition = other.definition
+        if other is step or other.is_done:
+            continue
+        texts = [*definition.when, *find_expressions(definition.inputs)]
+        if definition.inputs.get("lien") == step.name or any(map(result.search, texts)):
+            return True
+    return False

@@ -1,0 +1,257 @@
+"""Chains played dry: over copies of the books' accounts, with partners that approve everything.
+
+Invariant: nothing that it is given changes, and what the books would refuse, it refuses.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from catena.chains import machine
+from catena.chains.books import Books, Entry, How, make_proceeds
+from catena.chains.calls import answer, begin, due_calls
+from catena.chains.chain import Chain, StepRun
+from catena.chains.definition import NO_RETRY, Definition, Family, Step
+from catena.chains.history import Failure
+from catena.chains.postings import Assets
+from catena.chains.states import StepState
+from catena.chains.step_types import Answer, Catalogue, Direction, Outcome
+from catena.ledger.accounts import Account, open_system_account
+from catena.ledger.corrections import Correction, mirror_lines, record_reversal, refuse_reversal
+from catena.ledger.entries import Draft, EntryType, Line, post_entry, refuse_entry
+from catena.ledger.entries import Entry as PostedEntry
+from catena.ledger.refusals import Refusal, RefusalCode
+
+__all__ = ["DryBooks", "Played", "Standing", "find_refused", "play"]
+
+_ROUNDS: Final = 1_000
+"""Steps of the world until a play is given up: more than any chain has steps that wait."""
+
+
+class _Copies(Mapping[str, Account]):
+    """Accounts that are copied from others when they are first asked for."""
+
+    def __init__(self, source: Mapping[str, Account]) -> None:
+        self.source = source
+        self.copied: dict[str, Account] = {}
+
+    def __getitem__(self, id: str) -> Account:
+        found = self.copied.get(id)
+        if found is None:
+            found = self.copied[id] = copy(self.source[id])
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.copied)
+
+    def __len__(self) -> int:
+        return len(self.copied)
+
+
+class DryBooks:
+    """Books that are nobody's (`chains.books.Books`): what is posted in them is gone with them.
+
+    `entries` are those that steps reverse, with what they correct; `corrections` what undoes those.
+    `touched`: accounts since it was last cleared; `missing`: those that nobody had read.
+    """
+
+    def __init__(
+        self,
+        books: tuple[str, Assets, Catalogue, dt.datetime],
+        accounts: Mapping[str, Account],
+        entries: Mapping[str, PostedEntry] | None = None,
+        corrections: Mapping[str, Correction] | None = None,
+    ) -> None:
+        self.ledger_id, self.assets, self.catalogue, self.now = books
+        self.accounts = _Copies(accounts)
+        self.touched: dict[str, Account] = {}
+        self.missing: set[str] = set()
+        self._entries = entries or {}
+        self._corrections = {id: copy(one) for id, one in (corrections or {}).items()}
+        self._posted: dict[str, Sequence[Line]] = {}
+
+    def account(self, id: str) -> Account | None:
+        """The account, if it was read."""
+        found = self.accounts.get(id)
+        if found is None:
+            self.missing.add(id)
+        else:
+            self.touched[id] = found
+        return found
+
+    def knows(self, account: str) -> bool:
+        """Whether it was read; what was not is not there."""
+        if account not in self.accounts:
+            self.missing.add(account)
+        return True
+
+    def post(self, chain: Chain, run: StepRun, draft: Draft, how: How) -> Entry | Refusal:
+        """Post an entry of the chain's."""
+        if draft.type is EntryType.REVERSAL:
+            corrected = self._entries.get(draft.corrects or "")
+            if corrected is None:
+                return Refusal(RefusalCode.UNKNOWN_ENTRY)
+            refusal = refuse_reversal(corrected, self._entries, self._corrections)
+            if refusal is not None:
+                return refusal
+            draft = draft._replace(lines=mirror_lines(corrected.lines), system=None)
+            record_reversal(corrected, self._entries, self._corrections)
+        for role, currency in draft.system or ():
+            made = open_system_account(self.ledger_id, role, currency)
+            if made.id not in self.accounts:
+                self.accounts.copied[made.id] = made
+        for line in draft.lines:
+            self.account(line.account)
+        posted = chain.pool.post(
+            draft,
+            self.accounts,
+            lambda covered: refuse_entry(
+                draft, self.accounts, self.now, thawed=covered, shielded=how.shielded
+            ),
+            partial(make_proceeds, chain, run),
+            how.spending,
+        )
+        if isinstance(posted, Refusal):
+            return posted
+        self._posted[run.name] = draft.lines
+        return Entry(0, posted)
+
+    def undo(self, chain: Chain, run: StepRun) -> int | None:
+        """Post the mirror image of the step's entry; None where it was not posted here."""
+        del chain
+        lines = self._posted.get(run.name)
+        if lines is None:
+            return None
+        list(post_entry(mirror_lines(lines), self.accounts))
+        return 0
+
+    def mark(self) -> dict[str, Account]:
+        """A point to go back to."""
+        return {id: copy(account) for id, account in self.accounts.copied.items()}
+
+    def rewind(self, mark: Any) -> None:  # noqa: ANN401  # the machine knows no more of it
+        """Drop everything that was done since."""
+        self.accounts.copied = mark
+
+    def jitter(self) -> float:
+        """No luck, good or bad."""
+        return 0.5
+
+
+def find_refused(chain: Chain, books: Books, step: Step) -> Failure | None:
+    """Why the chain could not do this step now if it were appended; None: it could.
+
+    Without a code: the step is fine, but its chain comes to its end before.
+    """
+    world = (books.ledger_id, books.assets, books.catalogue, books.now)
+    dry, played = DryBooks(world, books.accounts), Chain(chain.id, chain.history)
+    machine.append(played, dry, [step], None)
+    run = played.steps[step.name]
+    if run.state is StepState.SKIPPED:
+        return Failure("")
+    return run.failure if run.parked or run.state is StepState.FAILED else None
+
+
+class Standing(NamedTuple):
+    """An account with a floor right after a step, in minor units. `virtual`: what the chain may
+    spend.
+    """
+
+    account: str
+    currency: str
+    posted: int
+    reserved: int
+    available: int
+    pool: int
+    virtual: int
+
+
+class Played(NamedTuple):
+    """A chain that was played to its end, or to where it stands still. `standings`: by step, of the
+    accounts that it touched. `missing`: accounts that it needs and nobody had read.
+    """
+
+    chain: Chain
+    standings: Mapping[str, Sequence[Standing]]
+    missing: frozenset[str]
+
+
+class _Watched(Chain):
+    """A chain that notes how the accounts stand after each of its steps."""
+
+    def __init__(self, id: str, books: DryBooks) -> None:
+        super().__init__(id)
+        self.books = books
+        self.standings: dict[str, Sequence[Standing]] = {}
+
+    def note(self, at: dt.datetime, step: str, to: str, /, **data: Any) -> None:  # noqa: ANN401  # any JSON
+        """Decide an event."""
+        super().note(at, step, to, **data)
+        if step and to == StepState.COMPLETED:
+            self.standings[step] = tuple(self._stand())
+            self.books.touched = {}
+
+    def _stand(self) -> Iterator[Standing]:
+        for account in self.books.touched.values():
+            if account.available is not None:
+                pool = self.pool.funds(account.id)
+                yield Standing(
+                    account.id,
+                    account.currency,
+                    account.posted,
+                    account.reserved,
+                    account.available,
+                    pool,
+                    account.available + pool,
+                )
+
+
+def play(
+    id: str,
+    definition: Definition,
+    books: DryBooks,
+    assume: Mapping[str, Mapping[str, Any]],
+    rounds: int = _ROUNDS,
+) -> Played:
+    """Play a chain: what is outside approves, with the results that are assumed, waits end at once.
+
+    A refusal is final at once: another attempt would find the same books.
+    """
+    steps = [replace(step, retry=NO_RETRY) for step in definition.steps]
+    chain = _Watched(id, books)
+    machine.create(chain, books, replace(definition, steps=steps, open=False), None)
+    machine.start(chain, books)
+    for _ in range(rounds):
+        if chain.is_ended or not _move(chain, books, assume):
+            break
+    return Played(chain, chain.standings, frozenset(books.missing))
+
+
+def _move(chain: Chain, books: DryBooks, assume: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Have the world do the next thing; whether there was one."""
+    for due in due_calls(chain, books.now, books.catalogue):
+        if begin(chain, books, due.step) is None:
+            return bool(chain.steps[due.step].failure)
+        run, undoing = chain.steps[due.step], due.direction is Direction.UNDO
+        result = {} if undoing else assume.get(due.step, {})
+        attempt = run.undo_attempt if undoing else run.attempt
+        told = Answer(Outcome.APPROVED, result)
+        return answer(chain, books, due.step, due.direction, attempt, told)
+    for step in _waits(chain.steps.values()):
+        machine.finish_step(chain, books, step, {"payload": None, **assume.get(step.name, {})})
+        machine.run(chain, books)
+        return True
+    return False
+
+
+def _waits(steps: Iterable[StepRun]) -> Iterator[StepRun]:
+    return (
+        step
+        for step in steps
+        if step.definition.family is Family.WAIT and step.state is StepState.WAITING
+    )

@@ -1,0 +1,118 @@
+"""What a step's conditions and inputs come to, once what it depends on is done.
+
+Invariant: an expression sees only what its step depends on, directly or not, so that what it gives
+is the same whenever it is evaluated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from catena.chains.definition import Step
+from catena.chains.expressions import (
+    Broken,
+    Kind,
+    Variables,
+    evaluate,
+    find_expressions,
+    is_expression,
+)
+
+if TYPE_CHECKING:
+    from catena.chains.chain import Chain
+    from catena.chains.step_types import Catalogue
+
+__all__ = ["ancestors", "holds", "resolve_inputs", "variables_of"]
+
+_CHAIN_VARIABLES: Final = (
+    ("chain.id", Kind.STRING),
+    ("chain.reference", Kind.STRING),
+    ("chain.metadata", Kind.ANY),
+)
+
+
+def ancestors(steps: Mapping[str, Step], name: str) -> set[str]:
+    """Every step that this one depends on, directly or not."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        for need in steps[waiting.pop()].needs:
+            if need.step not in found:
+                found.add(need.step)
+                waiting.append(need.step)
+    return found
+
+
+def variables_of(steps: Iterable[Step], catalogue: Catalogue) -> Variables:
+    """The variables that results of these steps give, with their types."""
+    variables = list(_CHAIN_VARIABLES)
+    for step in steps:
+        variables.append((f"steps.{step.name}.state", Kind.STRING))
+        type = catalogue.find(step.type)
+        if type is not None:
+            variables += [
+                (f"steps.{step.name}.{name}", kind) for name, kind in type.results.items()
+            ]
+    return frozenset(variables)
+
+
+def resolve_inputs(chain: Chain, step: Step, catalogue: Catalogue) -> dict[str, Any] | Broken:
+    """The inputs with every expression replaced by what it gives."""
+    inputs = step.inputs
+    if next(find_expressions(inputs), None) is None:
+        return dict(inputs)
+    type = catalogue.find(step.type)
+    scope = _Scope(chain, step, catalogue)
+    resolved = {}
+    for name, value in inputs.items():
+        wanted = type.inputs[name].kind if type and name in type.inputs else Kind.ANY
+        found = scope.resolve(value, wanted)
+        if isinstance(found, Broken):
+            return Broken(f"{name}: {found.reason}")
+        resolved[name] = found
+    return resolved
+
+
+def holds(chain: Chain, step: Step, catalogue: Catalogue) -> bool | Broken:
+    """Whether all of the step's conditions hold."""
+    if not step.when:
+        return True
+    scope = _Scope(chain, step, catalogue)
+    for condition in step.when:
+        found = scope.resolve({"cel": condition}, Kind.BOOL)
+        if found is not True:
+            return Broken(f"when: {found.reason}") if isinstance(found, Broken) else False
+    return True
+
+
+class _Scope:
+    """What one step's expressions see."""
+
+    def __init__(self, chain: Chain, step: Step, catalogue: Catalogue) -> None:
+        steps = {name: run.definition for name, run in chain.steps.items()}
+        seen = sorted(ancestors(steps, step.name))
+        self._variables = variables_of([steps[name] for name in seen], catalogue)
+        self._values = dict(_values(chain, seen))
+
+    def resolve(self, value: Any, wanted: Kind) -> Any:  # noqa: ANN401  # any JSON
+        if is_expression(value):
+            return evaluate(value["cel"], self._variables, self._values, wanted)
+        if isinstance(value, Mapping):
+            pairs = {name: self.resolve(inner, Kind.ANY) for name, inner in value.items()}
+            return next((v for v in pairs.values() if isinstance(v, Broken)), pairs)
+        if isinstance(value, (list, tuple)):
+            items = [self.resolve(inner, Kind.ANY) for inner in value]
+            return next((v for v in items if isinstance(v, Broken)), items)
+        return value
+
+
+def _values(chain: Chain, seen: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    yield "chain.id", chain.id
+    yield "chain.reference", chain.definition.reference or ""
+    yield "chain.metadata", dict(chain.definition.metadata or {})
+    for name in seen:
+        run = chain.steps[name]
+        yield f"steps.{name}.state", str(run.state)
+        for field, value in run.result.items():
+            yield f"steps.{name}.{field}", value

@@ -1,0 +1,260 @@
+"""The step types: what each takes and gives, and the contract of those that call somebody.
+
+A type that is not built in is a plugin: a `StepType` and an `Outside`, registered by entry point
+(group `catena.steps`). The contract is plain data, so that who calls the outside needs no money.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any, Final, NamedTuple, Protocol
+
+from catena.chains.expressions import Kind
+
+__all__ = [
+    "BUILT_IN",
+    "Answer",
+    "Call",
+    "Catalogue",
+    "Direction",
+    "Input",
+    "Outcome",
+    "Outside",
+    "StepType",
+]
+
+
+class Input(NamedTuple):
+    """One input. `constant`: no expression is allowed, since it is needed when a chain is made."""
+
+    kind: Kind
+    required: bool = True
+    constant: bool = False
+
+
+class StepType(NamedTuple):
+    """What a type takes and gives. `undoes`: a committed step needs undoing by another call, so
+    each has a compensation or is the pivot. `asks`: its partner can be asked about a key.
+    """
+
+    name: str
+    inputs: Mapping[str, Input]
+    results: Mapping[str, Kind]
+    undoes: bool = False
+
+
+class Direction(StrEnum):
+    """What a call is for."""
+
+    FORWARD = "forward"
+    LOOK_UP = "look_up"
+    """Ask what has become of the forward call with this key."""
+    CANCEL = "cancel"
+    """Ask an undecided partner to give up; its final answer decides."""
+    UNDO = "undo"
+    UNDO_LOOK_UP = "undo_look_up"
+
+
+class Call(NamedTuple):
+    """A call to be made, with no transaction open. `key` is the same for every try of one round.
+
+    `compensation` are the step's own words for undoing it; `result` what the step gave, for an
+    undo. Not after `deadline`.
+    """
+
+    ledger: str
+    chain: str
+    step: str
+    type: str
+    direction: Direction
+    key: str
+    attempt: int
+    inputs: Mapping[str, Any]
+    compensation: Mapping[str, Any] | None
+    result: Mapping[str, Any]
+    deadline: dt.datetime
+    timeout_seconds: float
+
+
+class Outcome(StrEnum):
+    """What a partner said. Three different answers, and two more."""
+
+    APPROVED = "approved"
+    DECLINED = "declined"
+    """Certainly nothing was done."""
+    UNKNOWN = "unknown"
+    """It may or may not have acted."""
+    PENDING = "pending"
+    """It has taken it and will say."""
+    NOT_FOUND = "not_found"
+    """To a look-up: it never saw the key."""
+
+
+class Answer(NamedTuple):
+    """A partner's answer. `permanent`: it will say the same again. `result` is JSON.
+
+    To a look-up or a cancellation only a permanent refusal tells what became of the call; one for
+    now says as little as no answer.
+    """
+
+    outcome: Outcome
+    result: Mapping[str, Any] = {}
+    code: str = ""
+    detail: str = ""
+    permanent: bool = True
+
+
+class Outside(Protocol):
+    """Who carries out the calls of a type. Never raises: what goes wrong is an Answer."""
+
+    type: StepType
+
+    def check(self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None) -> str:
+        """Why a step cannot ask for this, or an empty text."""
+
+    async def call(self, call: Call) -> Answer:
+        """Make a call."""
+
+
+_ACCOUNT: Final = Input(Kind.STRING)
+_AMOUNT: Final = Input(Kind.INT)
+_CURRENCY: Final = Input(Kind.STRING, constant=True)
+_TEXT: Final = Input(Kind.STRING, required=False)
+_LIEN: Final = Input(Kind.STRING, required=False, constant=True)
+_FLAG: Final = Input(Kind.BOOL, required=False, constant=True)
+_CONSTANT: Final = Input(Kind.ANY, required=False, constant=True)
+
+_SAID: Final = {"description": _TEXT, "reference": _TEXT, "metadata": _CONSTANT}
+_SPENDING: Final = {"lien": _LIEN, "pool_only": _FLAG}
+_MOVED: Final = {"amount": Kind.INT, "currency": Kind.STRING}
+
+
+BUILT_IN: Final[Mapping[str, StepType]] = {
+    type.name: type
+    for type in (
+        StepType(
+            "transfer",
+            {
+                "source_account_id": _ACCOUNT,
+                "destination_account_id": _ACCOUNT,
+                "amount": _AMOUNT,
+                "currency": _CURRENCY,
+                "fees": _CONSTANT,
+                **_SPENDING,
+                **_SAID,
+            },
+            _MOVED,
+        ),
+        StepType(
+            "deposit",
+            {
+                "account_id": _ACCOUNT,
+                "amount": _AMOUNT,
+                "currency": _CURRENCY,
+                "through": _CONSTANT,
+                "fees": _CONSTANT,
+                **_SAID,
+            },
+            _MOVED,
+        ),
+        StepType(
+            "withdrawal",
+            {
+                "account_id": _ACCOUNT,
+                "amount": _AMOUNT,
+                "currency": _CURRENCY,
+                "through": _CONSTANT,
+                "fees": _CONSTANT,
+                **_SPENDING,
+                **_SAID,
+            },
+            _MOVED,
+        ),
+        StepType(
+            "fee",
+            {
+                "account_id": _ACCOUNT,
+                "amount": _AMOUNT,
+                "currency": _CURRENCY,
+                "fee_account_id": _ACCOUNT._replace(required=False),
+                **_SPENDING,
+                **_SAID,
+            },
+            _MOVED,
+        ),
+        StepType(
+            "exchange",
+            {
+                "source_account_id": _ACCOUNT,
+                "destination_account_id": _ACCOUNT,
+                "source_currency": _CURRENCY,
+                "destination_currency": _CURRENCY,
+                "rate": Input(Kind.STRING),
+                "source_amount": _AMOUNT._replace(required=False),
+                "destination_amount": _AMOUNT._replace(required=False),
+                **_SPENDING,
+                **_SAID,
+            },
+            {"source_amount": Kind.INT, "destination_amount": Kind.INT},
+        ),
+        StepType(
+            "entry",
+            {"lines": Input(Kind.ANY), "entry_type": _CONSTANT, **_SPENDING, **_SAID},
+            {},
+        ),
+        StepType("reversal", {"entry_id": Input(Kind.STRING, constant=True), **_SAID}, {}),
+        StepType(
+            "capture",
+            {
+                "lien": _LIEN._replace(required=True),
+                "destination_account_id": _ACCOUNT,
+                "amount": _AMOUNT,
+                "currency": _CURRENCY,
+                "fees": _CONSTANT,
+                **_SAID,
+            },
+            _MOVED,
+        ),
+        StepType(
+            "lien.reserve",
+            {
+                "account_id": _ACCOUNT,
+                "amount": _AMOUNT,
+                "currency": _CURRENCY._replace(required=False),
+                "expires_seconds": _CONSTANT,
+                "on_expiry": _CONSTANT,
+            },
+            {"amount": Kind.INT},
+        ),
+        StepType(
+            "lien.extend",
+            {
+                "lien": _LIEN._replace(required=True),
+                "expires_seconds": _CONSTANT._replace(required=True),
+            },
+            {},
+        ),
+        StepType("lien.release", {"lien": _LIEN._replace(required=True)}, {"amount": Kind.INT}),
+        StepType(
+            "wait",
+            {"signal": _LIEN, "seconds": _CONSTANT, "correlation": _TEXT},
+            {"payload": Kind.ANY},
+        ),
+        StepType("chain", {}, {}),
+    )
+}
+"""The types that need nobody outside."""
+
+
+class Catalogue:
+    """Every step type of an installation."""
+
+    def __init__(self, outside: Iterable[Outside] = ()) -> None:
+        self.outside = {one.type.name: one for one in outside}
+        self.types = {**BUILT_IN, **{name: one.type for name, one in self.outside.items()}}
+
+    def find(self, name: str) -> StepType | None:
+        """The type with this name, if there is one."""
+        return self.types.get(name)

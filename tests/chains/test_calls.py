@@ -1,0 +1,351 @@
+"""Outside steps: keys, rounds, answers of every kind, and undoing by call."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from catena.chains import calls, machine
+from catena.chains.definition import Retry, Step
+from catena.chains.history import Failure
+from catena.chains.step_types import Answer, Direction, Outcome
+from tests.chains.shapes import A, B, ask, call, needs, transfer
+from tests.chains.story import APPROVED, DECLINED, LATER, LOST, NOT_FOUND, PENDING, Story
+
+FORWARD, LOOK_UP, CANCEL, UNDO = (
+    Direction.FORWARD,
+    Direction.LOOK_UP,
+    Direction.CANCEL,
+    Direction.UNDO,
+)
+
+
+def test_a_call_says_what_it_is_for() -> None:
+    """Its inputs are computed, and its deadline is its step's or ours."""
+    step = call("call", inputs={"amount": {"cel": "1 + 1"}}, timeout_seconds=3)
+    story = Story(step)
+    made = story.begin("call")
+    assert (made.direction, made.attempt, made.inputs) == (FORWARD, 1, {"amount": 2})
+    assert made.key == f"{story.chain.id}.call.forward.1"
+    assert (made.timeout_seconds, made.deadline) == (3, story.books.now + dt.timedelta(seconds=3))
+    assert story.chain.steps["call"].inputs == {"amount": 2}
+
+
+def test_what_is_due_to_nobody_is_not_begun() -> None:
+    """A step that waits, one that is not there, and one whose time has not come."""
+    story = Story(call("call", retry=Retry(2, first_seconds=60)), call("then", "call"))
+    assert story.do(calls.begin, "then") is None
+    assert story.do(calls.begin, "nobody") is None
+    story.call("call", LATER)
+    assert story.do(calls.begin, "call") is None
+    assert not story.do(calls.answer, "nobody", FORWARD, 1, APPROVED)
+
+
+def test_the_inputs_of_every_call_are_those_of_the_first() -> None:
+    """What they were computed from may have changed by the time of the undo."""
+    body = {"cel": "steps.one.state"}
+    story = Story(call("one"), call("two", "one*", inputs={"body": body}))
+    story.call("one", PENDING)
+    assert story.begin("two").inputs == {"body": "waiting"}
+    story.do(calls.answer, "one", LOOK_UP, 1, APPROVED)
+    story.do(calls.answer, "two", FORWARD, 1, LOST)
+    story.wait(1)
+    assert story.begin("two").inputs == {"body": "waiting"}
+
+
+def test_a_refusal_for_now_takes_a_new_key() -> None:
+    """Certainly nothing was done, so the round grows; the policy says when, and how often."""
+    story = Story(call("call", retry=Retry(2, first_seconds=60)))
+    first = story.call("call", LATER)
+    second = story.wait(60).call("call", LATER)
+    assert (first.key[-1], second.key[-1], second.attempt) == ("1", "2", 2)
+    assert story.state == "rolled_back"
+    assert story.chain.failure == Failure("busy", step="call")
+
+
+def test_a_code_that_is_never_retried_is_final() -> None:
+    """Whatever the partner says of its permanence."""
+    story = Story(call("call", retry=Retry(9, never=frozenset({"busy"}))))
+    story.call("call", LATER)
+    assert story.state == "rolled_back"
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_without_an_answer_the_partner_is_asked(dies: bool) -> None:  # noqa: FBT001
+    """By the same key: only when the call can no longer arrive does "not found" mean that."""
+    story = Story(call("call"))
+    lost = story.begin("call")
+    if not dies:
+        story.answer(lost, LOST)
+        story.wait(1)
+    asked = story.call("call", NOT_FOUND)
+    assert (asked.direction, asked.key, asked.attempt) == (LOOK_UP, lost.key, 1)
+    assert story.states() == {"call": "unknown"}
+    story.wait(20).call("call", NOT_FOUND)
+    assert story.states() == {"call": "pending"}
+    assert story.due() == {"call": FORWARD}
+    again = story.wait(5).begin("call")
+    assert (again.direction, again.key, again.attempt) == (FORWARD, lost.key, 2)
+
+
+@pytest.mark.parametrize("first", [LOST, PENDING])
+def test_a_question_that_is_refused_for_now_tells_nothing(first: Answer) -> None:
+    """What could not be asked may still have been done: nothing is re-keyed or undone."""
+    story = Story(call("call", retry=Retry(9)))
+    lost = story.call("call", first)
+    state = story.states()["call"]
+    for _ in range(2):
+        asked = story.wait(60).call("call", LATER)
+        assert (asked.direction, asked.key) == (LOOK_UP, lost.key)
+        assert story.states()["call"] == state
+
+
+def test_asking_backs_off() -> None:
+    """Nobody is asked without a pause, and the pauses grow."""
+    story = Story(call("call"))
+    story.call("call", LOST)
+    pauses = []
+    for _ in range(3):
+        due = story.chain.steps["call"].due_at
+        assert due is not None
+        pauses.append((due - story.books.now).total_seconds())
+        story.wait(pauses[-1]).call("call", LOST)
+    assert pauses == sorted(set(pauses))
+
+
+def test_a_late_approval_of_the_key_in_use_counts() -> None:
+    """Whichever of its calls it answers, and while it waits for the next one."""
+    for begun in (True, False):
+        story = Story(call("call"))
+        story.begin("call")
+        story.wait(20).call("call", NOT_FOUND)
+        if begun:
+            story.wait(5).begin("call")
+        assert not story.do(calls.answer, "call", FORWARD, 0, APPROVED)
+        assert begun or not story.do(calls.answer, "call", FORWARD, 1, DECLINED)
+        assert story.do(calls.answer, "call", FORWARD, 1, APPROVED)
+        assert story.state == "completed"
+        assert not calls.is_stray(story.chain, "call", FORWARD, 1, Outcome.APPROVED)
+
+
+def test_an_approval_of_a_closed_attempt_is_a_stray() -> None:
+    """It is not taken, and not forgotten: whoever got it starts a chain that undoes it."""
+    story = Story(call("call"))
+    made = story.call("call", DECLINED)
+    assert not story.answer(made, APPROVED)
+    assert calls.is_stray(story.chain, "call", FORWARD, 1, Outcome.APPROVED)
+    assert not calls.is_stray(story.chain, "call", FORWARD, 1, Outcome.DECLINED)
+    assert not calls.is_stray(story.chain, "call", UNDO, 1, Outcome.APPROVED)
+    assert not calls.is_stray(story.chain, "nobody", FORWARD, 1, Outcome.APPROVED)
+
+
+def test_a_partner_that_has_taken_it_is_asked_until_it_says() -> None:
+    """What it gave meanwhile is there; its last word replaces it."""
+    story = Story(call("call"), transfer("pay", A, B, {"cel": "steps.call.amount"}, "call*"))
+    story.call("call", PENDING)
+    assert story.states() == {"call": "waiting", "pay": "completed"}
+    assert story.money() == ((9, 0), (1, 1))
+    assert story.wait(1).call("call", PENDING).direction is LOOK_UP
+    assert story.wait(1).call("call", LOST).direction is LOOK_UP
+    story.wait(9).call("call", APPROVED)
+    assert story.state == "completed"
+    assert story.chain.steps["call"].result == {"amount": 2}
+
+
+def test_a_partner_that_forgot_what_it_took_is_never_called_again() -> None:
+    """Its "not found" proves nothing: a human says what became of it, or the partner does."""
+    story = Story(call("call"))
+    story.call("call", PENDING)
+    story.wait(20).call("call", NOT_FOUND)
+    assert story.states() == {"call": "unknown"}
+    story.wait(20).call("call", NOT_FOUND)
+    assert story.states() == {"call": "unknown"}
+    story.wait(20).call("call", PENDING)
+    assert story.states() == {"call": "waiting"}
+
+
+def test_a_failed_chain_waits_for_what_is_out() -> None:
+    """An undecided partner is asked to cancel; only when all is known is anything undone."""
+    story = Story(transfer("pay", A, B, 1), call("left"), call("right"), ask("other", "left"))
+    story.call("left", PENDING)
+    right = story.begin("right")
+    story.do(machine.cancel, Failure("cancelled"), None)
+    assert story.states() == {
+        "pay": "completed",
+        "left": "waiting",
+        "right": "executing",
+        "other": "skipped",
+    }
+    assert story.due() == {"left": CANCEL, "right": LOOK_UP}
+    story.call("left", PENDING)
+    story.wait(60).call("left", DECLINED)
+    assert story.state == "failed"
+    story.answer(right, LOST)
+    story.wait(60).call("right", NOT_FOUND)
+    assert story.states()["right"] == "failed"
+    assert story.state == "rolled_back"
+
+
+def test_an_undecided_partner_has_until_the_steps_deadline() -> None:
+    """Then the chain fails, and the partner's answer decides what is to be undone."""
+    story = Story(call("call", timeout_seconds=30))
+    story.call("call", PENDING)
+    assert story.timer() == 30
+    assert story.wait(30).chain.failure == Failure("step_timed_out", step="call")
+    story.call("call", APPROVED)
+    assert story.due() == {"call": UNDO}
+
+
+# --- undo -------------------------------------------------------------------------------------
+
+
+def _roll_back(*steps: Step) -> Story:
+    """A chain whose outside steps were approved, and which is being rolled back."""
+    story = Story(*steps)
+    for step in steps:
+        if step.type == "call":
+            story.call(step.name)
+    story.do(machine.cancel, Failure("cancelled"), None)
+    assert story.state == "rolling_back"
+    return story
+
+
+WAIT = Step("wait", "wait", {})
+
+
+def test_outside_undos_go_in_reverse_order_and_hold_up_nothing() -> None:
+    """What the books undo is undone at once; calls follow one by one, past one that is parked."""
+    story = _roll_back(call("one"), transfer("pay", A, B, 4, "one"), call("two", "pay"), WAIT)
+    assert story.money() == ((10, 0), (0, 0))
+    assert story.due() == {"two": UNDO}
+    undo = story.call("two", DECLINED)
+    assert (undo.result, undo.compensation) == ({"amount": 2}, {"undo": True})
+    assert [run.name for run in story.chain.parked()] == ["two"]
+    assert story.due() == {"one": UNDO}
+    done = story.call("one")
+    assert not story.answer(done, APPROVED)
+    assert story.state == "rolling_back"
+    assert story.due() == {}
+    assert story.answer(undo, APPROVED)
+    assert story.state == "rolled_back"
+
+
+def test_an_undo_is_retried_until_it_parks() -> None:
+    """Each certain refusal takes a new key; a duplicate of an answer changes nothing."""
+    story = _roll_back(call("call"), WAIT)
+    undo = story.call("call", LATER)
+    assert not story.answer(undo, LATER)
+    keys = [undo.key]
+    while not list(story.chain.parked()):
+        keys.append(story.wait(60).call("call", LATER).key)
+    assert len(set(keys)) == calls.UNDO_ATTEMPTS
+    assert keys[1] == f"{story.chain.id}.call.undo.2"
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_an_undo_can_be_unknown_too(dies: bool) -> None:  # noqa: FBT001
+    """It is asked about, and called again with the same key once it cannot arrive any more."""
+    story = _roll_back(call("call"), WAIT)
+    undo = story.begin("call")
+    if not dies:
+        story.answer(undo, PENDING)
+    asked = story.wait(1).call("call", NOT_FOUND)
+    assert asked.direction is Direction.UNDO_LOOK_UP
+    assert story.states()["call"] == "compensation_unknown"
+    story.wait(1).call("call", LOST)
+    story.wait(20).call("call", NOT_FOUND)
+    assert story.states()["call"] == "compensating"
+    again = story.wait(20).begin("call")
+    assert (again.direction, again.key) == (UNDO, undo.key)
+    story.answer(again, LOST)
+    story.wait(20).call("call", DECLINED)
+    assert [run.name for run in story.chain.parked()] == ["call"]
+
+
+def test_an_unknown_undo_that_was_done_is_done() -> None:
+    """The partner says so by the same key."""
+    story = _roll_back(call("call"), WAIT)
+    story.call("call", LOST)
+    story.wait(20).call("call", APPROVED)
+    assert story.state == "rolled_back"
+
+
+def test_what_needs_no_undoing_is_not_undone() -> None:
+    """A question, or a call whose step says so; they stay completed."""
+    nothing = call("nothing", compensation={"type": "none"})
+    story = Story(ask("ask"), nothing, WAIT)
+    story.call("ask")
+    story.call("nothing")
+    story.do(machine.cancel, Failure("cancelled"), None)
+    assert story.state == "rolled_back"
+    assert story.states() == {"ask": "completed", "nothing": "completed", "wait": "skipped"}
+
+
+def test_a_type_that_is_gone_is_still_undone() -> None:
+    """Its calls are due until somebody who knows the type makes them."""
+    after = ask("after", "gone", inputs={"body": {"cel": "steps.gone.state"}})
+    story = Story(Step("gone", "gone", {}), after, WAIT, check=False)
+    story.call("gone")
+    assert story.begin("after").inputs == {"body": "completed"}
+    story.do(calls.answer, "after", FORWARD, 1, APPROVED)
+    story.do(machine.cancel, Failure("cancelled"), None)
+    assert story.due() == {"gone": UNDO}
+
+
+# --- past the pivot ---------------------------------------------------------------------------
+
+
+def test_past_the_pivot_a_refused_call_is_retried_then_parked() -> None:
+    """The chain goes forward only."""
+    story = Story(call("pivot", pivot=True), call("after", "pivot", retry=Retry(2)))
+    story.call("pivot")
+    story.call("after", LATER)
+    assert story.due() == {"after": FORWARD}
+    story.wait(60).call("after", LATER)
+    assert [run.name for run in story.chain.parked()] == ["after"]
+    assert story.state == "executing"
+    assert story.due() == {}
+
+
+def test_past_the_pivot_an_expression_that_breaks_parks_its_step() -> None:
+    """Nothing fails any more."""
+    story = Story(
+        call("pivot", pivot=True), call("after", "pivot", inputs={"amount": {"cel": "1 / 0"}})
+    )
+    story.call("pivot")
+    assert story.do(calls.begin, "after") is None
+    assert [run.name for run in story.chain.parked()] == ["after"]
+
+
+def test_a_pivot_that_never_arrived_lets_a_cancellation_take_effect() -> None:
+    """Nothing was done, so that is as good as a refusal."""
+    story = Story(call("pivot", pivot=True))
+    story.call("pivot", LOST)
+    story.do(machine.cancel, Failure("cancelled"), None)
+    story.wait(20).call("pivot", NOT_FOUND)
+    assert story.state == "rolled_back"
+    assert story.states() == {"pivot": "skipped"}
+
+
+def test_a_pivots_refusal_for_now_is_retried() -> None:
+    """Where nothing was recorded against it."""
+    story = Story(call("pivot", pivot=True, retry=Retry(2)), WAIT, ask("after", "pivot"))
+    story.do(machine.signal, "wait", None, None)
+    story.call("pivot", LATER)
+    assert story.states()["pivot"] == "pending"
+    story.wait(60).call("pivot", Answer(Outcome.APPROVED))
+    assert story.due() == {"after": FORWARD}
+
+
+def test_a_call_begins_with_what_the_clock_has_decided() -> None:
+    """A chain whose time is over dispatches nothing more, however late its timer is."""
+    story = Story(call("call"), timeout_seconds=5)
+    story.books.now += dt.timedelta(seconds=5)
+    assert story.do(calls.begin, "call") is None
+    assert story.chain.failure == Failure("chain_timed_out")
+
+
+def test_needs_are_named_with_their_phase() -> None:
+    """The shapes' own short way of saying it."""
+    assert [need.accepted for need in needs("one", "two*")] == [False, True]

@@ -1,0 +1,273 @@
+"""What an operator decides by hand, and when it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from catena.chains import machine, operator
+from catena.chains.definition import Definition, Step
+from catena.chains.history import Failure
+from catena.chains.refusals import ChainRefusal, ChainRefused, Command, refuse
+from catena.chains.validator import Flaw, find_appended_flaws
+from tests.chains.shapes import A, B, call, needs, reserve, transfer
+from tests.chains.story import APPROVED, DECLINED, LOST, Story
+
+WAIT = Step("wait", "wait", {})
+
+
+def _code(refused: ChainRefused | None) -> ChainRefusal | None:
+    return refused and refused.code
+
+
+def past_the_pivot() -> Story:
+    """A call and a payment that are parked, and steps that need the call."""
+    story = Story(
+        reserve("hold", A, 4),
+        call("pivot", "hold", pivot=True),
+        call("after", "pivot"),
+        transfer("pay", A, B, {"cel": "steps.after.amount * 10"}, "after"),
+        transfer("lost", A, B, 100, "pivot"),
+    )
+    story.call("pivot")
+    story.call("after", DECLINED)
+    assert {run.name for run in story.chain.parked()} == {"after", "lost"}
+    return story
+
+
+def unknown() -> Story:
+    """A call whose outcome is unknown."""
+    story = Story(transfer("pay", A, B, 4), call("call", "pay"))
+    story.call("call", LOST)
+    return story
+
+
+def ended() -> Story:
+    """A chain that is completed."""
+    return Story(transfer("pay", A, B, 4))
+
+
+def undoing(found: Any = DECLINED) -> Story:  # noqa: ANN401
+    """An undo that is parked, or unknown."""
+    story = Story(call("call"), WAIT)
+    story.call("call")
+    story.do(machine.cancel, Failure("cancelled"), None)
+    story.call("call", found)
+    return story
+
+
+def test_a_parked_step_is_tried_again() -> None:
+    """Once for each time that somebody says so, on record with the reason."""
+    story = past_the_pivot()
+    assert story.do(operator.retry, "after", "they say so", "ada") is None
+    assert story.due() == {"after": "forward"}
+    noted = next(event for event in story.events() if event.to == "unparked")
+    assert noted.data == {"why": "they say so", "by": "ada"}
+    story.call("after", DECLINED)
+    assert "after" in [run.name for run in story.chain.parked()]
+
+
+def test_a_parked_ledger_step_is_tried_again_at_once() -> None:
+    """The operator has put the money there."""
+    story = past_the_pivot()
+    story.books.accounts[A].credits += 100
+    assert story.do(operator.retry, "lost", "funded", "ada") is None
+    assert story.states()["lost"] == "completed"
+
+
+def test_a_wait_that_ran_out_past_the_pivot_waits_anew() -> None:
+    """Its deadline counts from the retry."""
+    wait = Step("wait", "wait", {}, needs("pivot"), timeout_seconds=5)
+    story = Story(call("pivot", pivot=True), wait)
+    story.call("pivot")
+    story.wait(6)
+    story.do(operator.retry, "wait", "they will", "ada")
+    assert (story.states()["wait"], story.timer()) == ("waiting", 5)
+
+
+def test_a_parked_undo_is_tried_again() -> None:
+    """With a new key: the last one was refused."""
+    story = undoing()
+    story.do(operator.retry, "call", "they say so", "ada")
+    assert story.call("call").key.endswith("undo.2")
+    assert story.state == "rolled_back"
+
+
+def test_what_was_done_outside_is_marked_so() -> None:
+    """The step has the result that the operator says, and others go on with it."""
+    story = past_the_pivot()
+    story.books.accounts[A].credits += 100
+    told = {"amount": 1}
+    assert story.do(operator.mark_done, "after", told, "on their page", "ada") is None
+    assert (story.states()["after"], story.states()["pay"]) == ("completed", "completed")
+    noted = next(e for e in story.events() if e.data.get("why") == "on their page")
+    assert (noted.to, noted.data["by"], noted.data["result"]) == ("completed", "ada", told)
+
+
+def test_an_unknown_call_is_marked_done_or_refused() -> None:
+    """Either ends the uncertainty, and the chain goes on or rolls back."""
+    story = unknown()
+    assert story.do(operator.mark_done, "call", {}, "seen", "ada") is None
+    assert story.state == "completed"
+    story = unknown()
+    assert story.do(operator.mark_refused, "call", "not there", "ada") is None
+    assert story.state == "rolled_back"
+    assert story.chain.failure == Failure("refused_by_hand", "not there", "call")
+    noted = next(event for event in story.events() if event.to == "failed")
+    assert noted.data["by"] == "ada"
+
+
+@pytest.mark.parametrize("found", [DECLINED, LOST])
+def test_an_undo_is_marked_done(found: Any) -> None:  # noqa: ANN401
+    """One that is parked, and one that nobody knows of."""
+    story = undoing(found)
+    assert story.do(operator.mark_done, "call", {"by": "bank"}, "seen", "ada") is None
+    assert story.state == "rolled_back"
+
+
+def test_a_parked_step_is_skipped_unless_it_is_needed() -> None:
+    """By an expression over its result, or for its lien; its state may be asked."""
+    story = past_the_pivot()
+    refused = story.do(operator.skip, "after", "never mind", "ada")
+    assert refused == ChainRefused(ChainRefusal.STEP_NEEDED, story.chain.id, "after", 1)
+    assert story.do(operator.skip, "lost", "never mind", "ada") is None
+    assert story.states()["lost"] == "skipped"
+    story = Story(
+        call("pivot", pivot=True),
+        reserve("hold", A, 99, "pivot"),
+        Step("free", "lien.release", {"lien": "hold"}, needs("hold")),
+        call("other", "pivot"),
+        transfer("pay", A, B, 1, "other", when=("steps.other.state == 'skipped'",)),
+    )
+    story.call("pivot")
+    story.call("other", DECLINED)
+    assert _code(story.do(operator.skip, "hold", "", "ada")) is ChainRefusal.STEP_NEEDED
+    assert story.do(operator.skip, "other", "", "ada") is None
+    assert story.states()["pay"] == "completed"
+
+
+def test_a_chain_is_rolled_back_by_hand_before_its_pivot() -> None:
+    """Unless somebody may still be acting on what cannot be undone."""
+    story = Story(transfer("pay", A, B, 4), WAIT)
+    assert story.do(operator.compensate, "stuck", "ada") is None
+    assert story.chain.failure == Failure("compensated_by_hand", "stuck")
+    assert story.money() == ((10, 0), (0, 0))
+    story = unknown()
+    assert _code(story.do(operator.compensate, "", "ada")) is ChainRefusal.OUTCOME_UNKNOWN
+    story = Story(call("pivot", pivot=True))
+    made = story.begin("pivot")
+    assert _code(story.do(operator.compensate, "", "ada")) is ChainRefusal.OUTCOME_UNKNOWN
+    story.answer(made, APPROVED)
+    assert _code(story.do(operator.compensate, "", "ada")) is ChainRefusal.CHAIN_ENDED
+    story = past_the_pivot()
+    assert _code(story.do(operator.compensate, "", "ada")) is ChainRefusal.PIVOT_PASSED
+
+
+@pytest.mark.parametrize(
+    ("begin", "act", "told", "code"),
+    [
+        (ended, operator.retry, ("pay",), ChainRefusal.CHAIN_ENDED),
+        (unknown, operator.retry, ("nobody",), ChainRefusal.UNKNOWN_STEP),
+        (unknown, operator.retry, ("call",), ChainRefusal.STEP_NOT_PARKED),
+        (unknown, operator.skip, ("nobody",), ChainRefusal.UNKNOWN_STEP),
+        (unknown, operator.skip, ("call",), ChainRefusal.STEP_NOT_PARKED),
+        (undoing, operator.skip, ("call",), ChainRefusal.STEP_NOT_PARKED),
+        (unknown, operator.mark_refused, ("nobody",), ChainRefusal.UNKNOWN_STEP),
+        (past_the_pivot, operator.mark_refused, ("after",), ChainRefusal.STEP_NOT_PARKED),
+        (unknown, operator.mark_done, ("nobody", {}), ChainRefusal.UNKNOWN_STEP),
+        (unknown, operator.mark_done, ("pay", {}), ChainRefusal.STEP_NOT_PARKED),
+        (past_the_pivot, operator.mark_done, ("lost", {}), ChainRefusal.STEP_POSTS),
+    ],
+)
+def test_what_an_operator_may_not_decide(
+    begin: Callable[[], Story],
+    act: Callable[..., ChainRefused | None],
+    told: tuple[Any, ...],
+    code: ChainRefusal,
+) -> None:
+    """It is refused by a code of a closed list, and nothing has happened."""
+    story = begin()
+    before = story.chain.number
+    assert _code(story.do(act, *told, "why", "ada")) is code
+    assert story.chain.number == before
+
+
+ENDED, NEW, FAILING = (
+    ChainRefusal.CHAIN_ENDED,
+    ChainRefusal.CHAIN_NOT_STARTED,
+    ChainRefusal.CHAIN_NOT_RUNNING,
+)
+STARTED, HELD, FREE = (
+    ChainRefusal.CHAIN_STARTED,
+    ChainRefusal.CHAIN_HELD,
+    ChainRefusal.CHAIN_NOT_HELD,
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "created", "executing", "held", "rolling_back", "ended"),
+    [
+        (Command.START, None, STARTED, STARTED, STARTED, ENDED),
+        (Command.APPEND, None, None, None, FAILING, ENDED),
+        (Command.CANCEL, None, None, None, FAILING, ENDED),
+        (Command.HOLD, NEW, None, HELD, FAILING, ENDED),
+        (Command.RESUME, NEW, FREE, None, FAILING, ENDED),
+        (Command.REJECT, NEW, FREE, None, FAILING, ENDED),
+        (Command.SIGNAL, None, None, None, FAILING, ENDED),
+        (Command.COMPENSATE, NEW, None, None, FAILING, ENDED),
+        (Command.DECIDE, NEW, None, None, None, ENDED),
+    ],
+)
+def test_what_a_state_refuses(
+    command: Command,
+    created: ChainRefusal | None,
+    executing: ChainRefusal | None,
+    held: ChainRefusal | None,
+    rolling_back: ChainRefusal | None,
+    ended: ChainRefusal | None,
+) -> None:
+    """Each command in each state."""
+    new = Story(WAIT, open=True)
+    running = Story(WAIT)
+    on_hold = Story(WAIT)
+    on_hold.do(machine.hold, seconds=9, then="resume", why="", by=None)
+    over = Story(transfer("pay", A, B, 1))
+    stories = (new, running, on_hold, undoing(), over)
+    found = [_code(refuse(story.chain, command)) for story in stories]
+    assert found == [created, executing, held, rolling_back, ended]
+
+
+def test_past_the_pivot_nothing_undoes() -> None:
+    """A cancellation, a rejection and a forced rollback are refused for it."""
+    story = past_the_pivot()
+    story.do(machine.hold, seconds=9, then="resume", why="", by=None)
+    for command in (Command.CANCEL, Command.REJECT, Command.COMPENSATE):
+        assert _code(refuse(story.chain, command)) is ChainRefusal.PIVOT_PASSED
+
+
+def test_codes_are_unique_and_say_what_to_do() -> None:
+    """The list is closed."""
+    assert len({code.code for code in ChainRefusal}) == len(ChainRefusal)
+    assert all(code.title and code.remedy.endswith(".") for code in ChainRefusal)
+
+
+def test_what_is_appended_is_judged_with_what_is_there() -> None:
+    """Past the pivot a step may take nothing but what the chain has; flaws are the new steps'."""
+    story = Story(
+        reserve("hold", A, 4),
+        call("pivot", "hold", pivot=True),
+        Step("w", "wait", {}, goes_on=True),
+    )
+
+    def flaws(*steps: Step) -> list[Flaw]:
+        return find_appended_flaws(story.chain, steps, story.books)
+
+    assert flaws(transfer("pay", A, B, 9)) == []
+    assert [flaw.part for flaw in flaws(transfer("hold", A, B, 9))] == ["name"]
+    story.call("pivot")
+    assert flaws(transfer("pay", A, B, 4, "hold")) == []
+    assert [flaw.step for flaw in flaws(transfer("pay", A, B, 9, "hold"))] == ["pay"]
+    assert story.chain.place([WAIT])[0].needs == needs("pivot")
+    assert Definition((WAIT,)).steps == (WAIT,)
