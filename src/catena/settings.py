@@ -15,6 +15,8 @@ from catena.errors import SetupError
 
 __all__ = ["LIMITS", "Limits", "Settings", "read_settings", "render_reference"]
 
+_TRUTHS: Final = {"1": True, "true": True, "0": False, "false": False}
+
 
 def _setting(default: Any, doc: str) -> Any:
     return field(default=default, metadata={"doc": doc})
@@ -56,6 +58,24 @@ class Settings:
     correction_depth: int = _setting(16, "How many reversals of reversals may stand on each other.")
     read_batch: int = _setting(1_000, "Balance reads that share one statement, at most.")
 
+    lease_seconds: float = _setting(
+        15.0, "How long a worker has what it took, before another may take it over."
+    )
+    worker_calls: int = _setting(64, "Steps that one worker has under way at once, at most.")
+    poll_seconds: float = _setting(
+        0.2, "How often a worker looks for work that nobody has told it of."
+    )
+
+    watch_seconds: float = _setting(
+        0.2, "How often a process looks whether a chain that somebody waits for has moved."
+    )
+    progress_streams: int = _setting(
+        200, "Streams of progress that one process serves at once, at most; then 503."
+    )
+    heartbeat_seconds: float = _setting(
+        15.0, "How long a stream of progress may be silent before it sends a comment."
+    )
+
     idempotency_days: int = _setting(30, "How long an Idempotency-Key is remembered.")
     scan_lines: int = _setting(
         5_000, "Lines that one page of a filtered history looks at, at most."
@@ -68,6 +88,21 @@ class Settings:
     )
     keep_alive_seconds: int = _setting(30, "How long an idle HTTP connection is kept.")
     shutdown_seconds: int = _setting(10, "How long a stop waits for requests under way.")
+
+    allow_private_addresses: bool = _setting(
+        default=False,
+        doc="Whether partners may be called at addresses that are not public: 1, 0, true or false.",
+    )
+    outside_connections: int = _setting(64, "Connections of one process to partners, at most.")
+    outside_connect_seconds: float = _setting(
+        5.0, "Longest wait for a partner's address, connection and TLS handshake together."
+    )
+    outside_idle_seconds: float = _setting(
+        4.0, "How long an idle connection to a partner is kept; many servers end theirs after 5 s."
+    )
+    outside_answer_bytes: int = _setting(
+        1_048_576, "Size of the body of a partner's answer, at most."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +123,21 @@ class Limits:
     page_items: int = _setting(200, "Items of one page, at most.")
     page_items_default: int = _setting(50, "Items of one page when the caller names no limit.")
     ledger_assets: int = _setting(1_000, "Assets that one ledger may register.")
+    chain_steps: int = _setting(100, "Steps of one chain, those that are appended too, at most.")
+    chain_body_bytes: int = _setting(
+        524_288, "Size of the body of a request that holds steps, at most."
+    )
+    chain_timeout_seconds: int = _setting(
+        31_622_400, "Longest timeout of a chain, a step, a wait, a hold or a lien: one year."
+    )
+    step_attempts: int = _setting(100, "Attempts that the policy of one step allows, at most.")
+    step_conditions: int = _setting(20, "Conditions of one step, at most.")
+    expression_characters: int = _setting(1_000, "Length of one expression, at most.")
+    signal_bytes: int = _setting(
+        16_384, "Size of a signal's payload, or of a result said by hand, as JSON, at most."
+    )
+    json_depth: int = _setting(16, "Objects and lists within each other in a step's inputs.")
+    wait_seconds: int = _setting(60, "Longest wait that a request can ask for (Prefer: wait).")
 
 
 LIMITS: Final = Limits()
@@ -106,8 +156,8 @@ def read_settings(environment: Mapping[str, str], **overrides: object) -> Settin
 
 def _parse(name: str, text: str, kind: type) -> object:
     try:
-        return kind(text)
-    except ValueError:
+        return _TRUTHS[text.lower()] if kind is bool else kind(text)
+    except (KeyError, ValueError):
         raise SetupError(f"CATENA_{name.upper()} is not a valid {kind.__name__}.") from None
 
 
