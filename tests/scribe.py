@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,15 +16,20 @@ from uuid import uuid4
 
 import asyncpg
 
+from catena.chains.books import Books
+from catena.chains.chain import Chain
+from catena.chains.definition import Definition, Step
 from catena.clock import system_clock
 from catena.db.installation import Ledger, create_ledger, list_ledgers
 from catena.db.pool import Pool, open_pool
 from catena.errors import CatenaError
-from catena.ids import ACCOUNT, LEDGER, new_id
+from catena.ids import ACCOUNT, CHAIN, LEDGER, new_id
 from catena.journal import (
     AccountState,
     Answer,
+    ChainResult,
     ChangeAccount,
+    CreateChain,
     Journal,
     OpenAccount,
     Operation,
@@ -32,7 +37,9 @@ from catena.journal import (
     PostEntry,
     RefundEntry,
     ReverseEntry,
+    RunChain,
 )
+from catena.journal.cards import Cards
 from catena.ledger.accounts import AccountStatus, AccountType, Side, SystemRole, system_account_id
 from catena.ledger.entries import Draft, Entry, EntryType, Line
 from catena.ledger.terms import Profile, TermsChange
@@ -59,6 +66,13 @@ LAGS = [
 ]
 
 
+def _chain_of(answer: Answer) -> Chain:
+    result = answer.results[0]
+    assert isinstance(result, ChainResult), answer
+    assert result.chain is not None
+    return result.chain
+
+
 @dataclass(slots=True)
 class Scribe:
     """Writes in one ledger. Everything is in USD."""
@@ -77,14 +91,20 @@ class Scribe:
         """The account that deposits come from."""
         return system_account_id(self.ledger.id, SystemRole.CLEARING, "USD")
 
-    async def submit(self, operations: Sequence[Operation], *, atomic: bool = True) -> Answer:
-        """One piece, answered."""
+    async def submit(
+        self,
+        operations: Sequence[Operation],
+        *,
+        atomic: bool = True,
+        key: str | None = "",
+    ) -> Answer:
+        """One piece, answered; under a fresh key unless one is given, or None."""
         answered: asyncio.Future[Answer | CatenaError]
         answered = asyncio.get_running_loop().create_future()
         piece = Piece(
             operations,
-            key=uuid4().hex,
-            payload=uuid4().hex,
+            key=uuid4().hex if key == "" else key,
+            payload=uuid4().hex if key == "" else "0" * 32,
             done=answered.set_result,
             atomic=atomic,
         )
@@ -130,6 +150,24 @@ class Scribe:
             Line(target, Side.CREDIT, amount, "USD"),
         ]
         return PostEntry(make_draft(EntryType.TRANSFER, lines, **draft))
+
+    async def chain(self, *steps: Step, **told: Any) -> Chain:  # noqa: ANN401  # of a definition
+        """Make a chain of these steps; gives it after its first run."""
+        definition = Definition(steps, **told)
+        answer = await self.submit([CreateChain(new_id(CHAIN), definition, "test")])
+        return _chain_of(answer)
+
+    async def run(
+        self,
+        chain: str,
+        act: Callable[[Chain, Books], Any],
+        work: tuple[str, int] | None = None,
+    ) -> ChainResult:
+        """Do something to a chain; gives it as it is then."""
+        answer = await self.submit([RunChain(chain, act, work)], key=None)
+        result = answer.results[0]
+        assert isinstance(result, ChainResult), answer
+        return result
 
     async def reverse(self, entry: Entry) -> Entry:
         """Post the entry's reversal."""
@@ -177,12 +215,23 @@ async def connect_as_owner(database: Database) -> AsyncIterator[asyncpg.Connecti
 
 
 @asynccontextmanager
-async def open_ledger(database: Database, name: str = "main") -> AsyncIterator[Scribe]:
-    """A new ledger in the database, and who writes in it."""
+async def open_ledger(
+    database: Database,
+    name: str = "main",
+    cards: Cards | None = None,
+    ledger: Ledger | None = None,
+) -> AsyncIterator[Scribe]:
+    """A new ledger in the database, and who writes in it; or another who writes in this `ledger`.
+
+    `cards`: what its chains can do.
+    """
     settings = Settings(database_connections=2)
     pool = await open_pool(settings, database.service_dsn)
-    journal = Journal(pool, settings, system_clock)
+    journal = Journal(pool, settings, system_clock, cards)
     try:
+        if ledger is not None:
+            yield Scribe(pool, journal, ledger)
+            return
         id = new_id(LEDGER)
         async with pool.acquire() as connection:
             await create_ledger(connection, id, name, {})

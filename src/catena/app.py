@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import structlog
 
 from catena.auth.callers import Callers
 from catena.auth.ledgers import Ledgers
+from catena.chains.step_types import Catalogue
 from catena.clock import Clock, system_clock
 from catena.db.aging import keep_forgetting
 from catena.db.embedded import is_data_directory, start_embedded
 from catena.db.installation import read_secret
 from catena.db.pool import Pool, open_pool
 from catena.db.shared_reads import SharedReads
+from catena.engine.chain_step import ChainStep
+from catena.engine.hints import Teller, keep_listening
+from catena.engine.http_step import HttpStep
+from catena.engine.plugins import load_plugins, make_catalogue
+from catena.engine.stray import StrayStep
+from catena.engine.worker import Worker
 from catena.errors import SetupError
-from catena.ids import IdSource, count_requests, new_id
+from catena.ids import IdSource, count_requests, new_id, random_fraction
 from catena.journal import Journal
+from catena.journal.cards import Cards
+from catena.outside.client import OutsideClient
+from catena.outside.signing import SIGNING, derive_secret
 from catena.settings import Settings
 
 __all__ = ["App", "Urls", "find_database", "open_app"]
@@ -44,6 +55,7 @@ class App(NamedTuple):
     balances: SharedReads
     callers: Callers
     ledgers: Ledgers
+    catalogue: Catalogue
     cursor_secret: bytes
     clock: Clock
     new_id: IdSource
@@ -79,44 +91,80 @@ async def open_app(
     *,
     clock: Clock = system_clock,
     new_id: IdSource = new_id,
+    works: bool = True,
+    listens: bool = False,
 ) -> AsyncIterator[App]:
-    """Every part over a migrated database; at the end what waits is finished first."""
-    pool = await open_pool(settings, url)
-    try:
+    """Every part over a migrated database; at the end what waits is finished first.
+
+    `works`: a worker runs inside, and takes what is due in any ledger; else those of other
+    processes are told. `listens`: it hears what other processes tell.
+    """
+    async with AsyncExitStack() as stack:
+        pool = await open_pool(settings, url)
+        stack.push_async_callback(_close_pool, pool, settings.shutdown_seconds)
+        client = await stack.enter_async_context(OutsideClient(settings))
         async with pool.acquire() as connection:
             cursor_secret = await read_secret(connection, "cursor")
-        journal = Journal(pool, settings, clock)
+            signing_secret = await read_secret(connection, SIGNING)
+        http_step = HttpStep(client, partial(derive_secret, signing_secret), clock)
+        chain_step = ChainStep()
+        stray_step = StrayStep()
+        catalogue = make_catalogue([http_step, chain_step, stray_step, *load_plugins()])
+        stray_step.attach(catalogue)
+        cards = Cards(catalogue, random_fraction, settings.lease_seconds)
+        journal = Journal(pool, settings, clock, cards)
+        stack.push_async_callback(_finish, journal.close, settings.shutdown_seconds, "journal")
         balances = SharedReads(pool, settings)
+        stack.push_async_callback(balances.close)
         callers = Callers(pool, settings.credential_cache_seconds)
         ledgers = Ledgers(pool, settings.credential_cache_seconds)
         await ledgers.refresh()
-        forgetting = asyncio.create_task(keep_forgetting(pool, settings), name="forget keys")
-        try:
-            yield App(
-                settings,
-                pool,
-                journal,
-                balances,
-                callers,
-                ledgers,
-                cursor_secret,
-                clock,
-                new_id,
-                count_requests(),
-            )
-        finally:
-            forgetting.cancel()
-            await balances.close()
-            await _finish(journal.close(), settings.shutdown_seconds, "journal")
-    finally:
-        if not await _finish(pool.close(), settings.shutdown_seconds, "pool"):
-            pool.terminate()
+        chain_step.attach(catalogue, pool, journal, ledgers.find_any)
+        if works:
+            worker = Worker(pool, journal, catalogue.outside, ledgers.find_number, settings)
+            stack.push_async_callback(_finish, worker.close, settings.shutdown_seconds, "worker")
+            if listens:
+                _keep(stack, keep_listening(pool, worker.wake), "hear hints")
+        else:
+            teller = Teller(pool)
+            journal.on_work(teller.tell)
+            stack.push_async_callback(teller.close)
+        _keep(stack, keep_forgetting(pool, settings), "forget keys")
+        yield App(
+            settings,
+            pool,
+            journal,
+            balances,
+            callers,
+            ledgers,
+            catalogue,
+            cursor_secret,
+            clock,
+            new_id,
+            count_requests(),
+        )
 
 
-async def _finish(closing: Awaitable[None], seconds: float, what: str) -> bool:
+def _keep(stack: AsyncExitStack, work: Coroutine[object, object, None], name: str) -> None:
+    """Have it run until the end."""
+    task = asyncio.create_task(work, name=name)
+
+    async def stop() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    stack.push_async_callback(stop)
+
+
+async def _close_pool(pool: Pool, seconds: float) -> None:
+    if not await _finish(pool.close, seconds, "pool"):
+        pool.terminate()
+
+
+async def _finish(close: Callable[[], Awaitable[None]], seconds: float, what: str) -> bool:
     """Wait for something to close; False when it did not in time, as when the database is away."""
     try:
-        await asyncio.wait_for(closing, seconds)
+        await asyncio.wait_for(close(), seconds)
     except TimeoutError:
         _log.warning("not_closed_in_time", what=what)
         return False

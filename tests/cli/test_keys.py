@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx2
 
+from catena.outside.signing import parse_secret
 from tests.commands import call, running
 from tests.postgres import Database
 
@@ -46,6 +47,15 @@ async def test_a_key_opens_what_its_scopes_name(data_dir: Path, database: Databa
             answer = await client.get("/v1/entries", headers={"Authorization": f"Bearer {secret}"})
             assert answer.status_code == 200
 
+            shown = await call(
+                "keys", "signing", ledger["id"], data_dir=data_dir, settings=settings
+            )
+            assert parse_secret(shown.out.strip())
+            again = await call(
+                "keys", "signing", ledger["id"], data_dir=data_dir, settings=settings
+            )
+            assert again.out == shown.out
+
             id = read_value(made.out, "id")
             revoked = await call("keys", "revoke", id, data_dir=data_dir, settings=settings)
             assert revoked.out == f"Revoked {id}.\n"
@@ -76,6 +86,7 @@ async def test_a_key_needs_scopes_and_ledgers_that_are_there(
         (["create", "--name", "x"], "Missing option '--scope'"),
         (["create", "--name", "x", "--scope", "all", "--ledger", nobody], "no ledger"),
         (["revoke", "nonsense"], "starts with key_"),
+        (["signing", "nonsense"], "no ledger"),
     ):
         ended = await call("keys", *arguments, data_dir=data_dir, settings=settings)
         assert (ended.code, ended.out) == (2, "")

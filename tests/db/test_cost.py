@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 
+from catena.chains.step_types import Catalogue
 from catena.clock import system_clock
 from catena.db.load import (
     load_accounts,
@@ -26,9 +27,10 @@ from catena.db.read.balances import read_balance_at, read_balances
 from catena.db.read.entries import EntryFilter, list_entries
 from catena.db.read.history import read_history
 from catena.db.read.statements import read_statement
-from catena.ids import ENTRY
+from catena.ids import ENTRY, random_fraction
 from catena.journal import OpenAccount, Piece
 from catena.journal.attempt import Attempt
+from catena.journal.cards import Cards
 from catena.ledger.accounts import AccountStatus, SystemRole
 from catena.ledger.entries import EntryType
 from catena.ledger.statements import LineQuery
@@ -134,7 +136,8 @@ async def commit_deposit(connection: Connection, scribe: Scribe, account: str, *
     piece = Piece(
         [scribe.deposit(account, 1)], key=uuid4().hex, payload=uuid4().hex, done=lambda _: None
     )
-    attempt = Attempt(scribe.ledger, {}, lock=True)
+    cards = Cards(Catalogue(), random_fraction, 15)
+    attempt = Attempt(scribe.ledger, {}, cards, lock=True)
     attempt.add(piece)
     await attempt.run(connection, system_clock(), 16, lambda _: None)
 

@@ -297,7 +297,11 @@ async def test_the_service_has_no_right_to_write_money(database: Database) -> No
             "SELECT proname FROM pg_proc WHERE pronamespace = 'catena'::regnamespace"
             " AND proname LIKE 'journal%' AND has_function_privilege(oid, 'EXECUTE')"
         )
-        assert {row["proname"] for row in functions} == {"journal_lock", "journal_write"}
+        assert {row["proname"] for row in functions} == {
+            "journal_lock",
+            "journal_lock_chains",
+            "journal_write",
+        }
 
 
 @pytest.mark.parametrize(
@@ -313,6 +317,15 @@ async def test_the_service_has_no_right_to_write_money(database: Database) -> No
         "UPDATE positions SET position = 0",
         "UPDATE accounts SET user_id = 'x'",
         "SELECT journal_open_accounts(1, '[]')",
+        "INSERT INTO chains SELECT * FROM chains",
+        "UPDATE chains SET state = 'completed'",
+        "DELETE FROM chain_accounts",
+        "UPDATE liens SET remaining = 0",
+        "DELETE FROM liens",
+        "UPDATE work SET fence = fence + 1",
+        "DELETE FROM work",
+        "SELECT journal_check_chains(1, '{}')",
+        "SELECT journal_write_chains(1, 0, now(), '{}')",
         "ALTER TABLE lines DISABLE TRIGGER ALL",
         "SET ROLE catena_owner",
     ],

@@ -14,6 +14,7 @@ from catena.db.verify import CHECKS, Finding, find_disagreements, verify
 from catena.ids import POSITION_MAX
 from catena.settings import Settings
 from tests.books import RandomBook, write_book
+from tests.chain_corruptions import CHAIN_CORRUPTIONS
 from tests.corruptions import CORRUPTIONS, Corruption, Spoiled, name_row, spoil
 from tests.postgres import Database
 
@@ -55,7 +56,8 @@ async def test_spoiled_rows_are_named(spoiled: Spoiled, corruption: Corruption) 
 def test_every_check_catches_something() -> None:
     """The table of corruptions tries every check that there is."""
     claims = {claim for check in CHECKS for claim in check.name.split(", ")}
-    assert {row.split()[0] for corruption in CORRUPTIONS for row in corruption.findings} == claims
+    corruptions = (*CORRUPTIONS, *CHAIN_CORRUPTIONS)
+    assert {row.split()[0] for corruption in corruptions for row in corruption.findings} == claims
     assert all(check.claim.endswith(".") or check.claim.endswith(")") for check in CHECKS)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from catena.ids import position_of
-from catena.journal import AccountState
+from catena.journal import AccountState, Result
 from catena.ledger.entries import Entry
 from catena.ledger.refusals import Refusal
 from catena.ledger.terms import Profile
@@ -16,7 +16,7 @@ from tests.properties.naive_ledger import NaiveLedger
 
 __all__ = ["check_answer", "check_entry", "check_replay"]
 
-Told = Entry | AccountState | Profile | Refusal
+Told = Result | Profile
 
 
 def check_answer(ledger: NaiveLedger, expected: Posted | Known | No, told: Told) -> None:
@@ -29,6 +29,7 @@ def check_answer(ledger: NaiveLedger, expected: Posted | Known | No, told: Told)
         check_entry(ledger, expected.position, told)
     else:
         assert not isinstance(told, Entry | Refusal), (expected, told)
+        assert isinstance(told, AccountState | Profile), told
         profile = told.profile if isinstance(told, AccountState) else told
         assert _describe(profile) == expected
 
@@ -57,6 +58,7 @@ def _unspaced(told: Told) -> object:
             name: json.loads(getattr(told, name) or "null") for name in ("metadata", "details")
         }
         return told._replace(lines=tuple(told.lines), metadata=None, details=None), texts
+    assert isinstance(told, AccountState), told
     metadata = json.loads(told.profile.metadata)
     profile = told.profile._replace(metadata="", created_at=None)
     return told._replace(profile=profile), metadata

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from catena.chains.refusals import ChainRefused
+from catena.chains.step_types import Catalogue
+from catena.db.installation import Ledger
 from catena.db.load import ReferenceRow
 from catena.db.write import WriteSet
 from catena.ids import ACCOUNT, ENTRY, position_of
-from catena.journal import Operation
-from catena.journal.decide import Book, Decision, decide, decide_together, finish
+from catena.journal import LedgerOperation
+from catena.journal.book import Book, Decided
+from catena.journal.cards import Cards
+from catena.journal.decide import Decision, decide, decide_together, finish
 from catena.ledger.accounts import Account, AccountStatus, AccountType, Side
 from catena.ledger.corrections import Correction
 from catena.ledger.entries import Entry, EntryType, Line
@@ -44,11 +49,11 @@ class Memory:
     base: int = 0
 
     def commit(
-        self, pieces: Sequence[tuple[Sequence[Operation], bool]]
-    ) -> list[list[Decision] | tuple[int, Refusal]]:
+        self, pieces: Sequence[tuple[Sequence[LedgerOperation], bool]]
+    ) -> list[list[Decision] | tuple[int, Refusal | ChainRefused]]:
         """Decide the pieces, each atomic or not, in order, and apply what they write."""
         book, work = self._open_book(), WriteSet()
-        decisions: list[list[Decision] | tuple[int, Refusal]] = [
+        decisions: list[list[Decision] | tuple[int, Refusal | ChainRefused]] = [
             decide_together(operations, book, work)
             if atomic
             else [decide(operation, book, work) for operation in operations]
@@ -64,6 +69,7 @@ class Memory:
             return decision
         if isinstance(decision, ReferenceRow):
             return self._entry_at(decision.position)
+        assert isinstance(decision, Decided)  # there are no chains here
         if isinstance(decision.value, Profile):
             return decision.value
         return self._entry_at(self.base + decision.offset)
@@ -72,7 +78,8 @@ class Memory:
         return next(entry for entry in self.entries.values() if entry.position == position)
 
     def _open_book(self) -> Book:
-        book = Book(self.ledger_id, self.accounts)
+        ledger = Ledger(1, self.ledger_id, "memory", {}, self.now, None)
+        book = Book(ledger, self.accounts, Cards(Catalogue(), lambda: 0.5, 15))
         book.now = self.now
         book.entries = dict(self.entries)
         book.references.update(self.contents)
@@ -106,7 +113,7 @@ class Memory:
         for row in work.rest.get("corrections", []):
             self._apply_correction(row, base)
 
-    def _apply_terms(self, row: _Columns) -> None:
+    def _apply_terms(self, row: Mapping[str, Any]) -> None:
         terms = {name: row[name] for name in Profile._fields if name != "id"}
         terms["metadata"] = json.dumps(row["metadata"])
         terms["type"], terms["status"] = AccountType(row["type"]), AccountStatus(row["status"])
@@ -124,7 +131,7 @@ class Memory:
             )
 
     def _apply_entry(self, row: tuple[Any, ...], rows: list[tuple[Any, ...]], base: int) -> None:
-        offset, type, effective_at, corrects, _, reference, content, metadata, details = row
+        offset, type, effective_at, corrects, _, reference, content, metadata, details, *_ = row
         position = base + offset
         lines = []
         for ordinal, line in enumerate(rows, 1):
@@ -160,7 +167,7 @@ class Memory:
         assert credits == credits_before + (0 if is_debit else amount)
         self.totals[ACCOUNT + account] = number, debits, credits
 
-    def _apply_correction(self, row: _Columns, base: int) -> None:
+    def _apply_correction(self, row: Mapping[str, Any], base: int) -> None:
         stored = self.corrections.get(row["position"])
         assert row["version"] == (stored["version"] if stored else 0)
         reversal = row["reversal"]

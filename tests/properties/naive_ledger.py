@@ -15,8 +15,8 @@ from typing import Any
 
 from catena.journal import (
     ChangeAccount,
+    LedgerOperation,
     OpenAccount,
-    Operation,
     PostEntry,
     RefundEntry,
     ReverseEntry,
@@ -93,7 +93,7 @@ class NaiveLedger:
 
     def commit(
         self,
-        pieces: Sequence[tuple[Sequence[Operation], bool]],
+        pieces: Sequence[tuple[Sequence[LedgerOperation], bool]],
         now: dt.datetime,
         position_of: Callable[[str], int | None],
     ) -> list[list[Posted | Known | No] | tuple[int, No]]:
@@ -114,7 +114,7 @@ class NaiveLedger:
 
     def _decide_piece(
         self,
-        operations: Sequence[Operation],
+        operations: Sequence[LedgerOperation],
         now: dt.datetime,
         position_of: Callable[[str], int | None],
         missing: list[str],
@@ -134,7 +134,7 @@ class NaiveLedger:
 
     def _decide(
         self,
-        operation: Operation,
+        operation: LedgerOperation,
         now: dt.datetime,
         position_of: Callable[[str], int | None],
         missing: list[str],

@@ -23,7 +23,7 @@ from catena.db.pool import Pool, open_pool
 from catena.db.verify import verify
 from catena.errors import CatenaError, IdempotencyKeyReused
 from catena.ids import LEDGER, new_id
-from catena.journal import Answer, Journal, Operation, Piece
+from catena.journal import Answer, Journal, LedgerOperation, Piece
 from catena.ledger.accounts import SystemRole, system_account_id
 from catena.ledger.entries import Entry
 from catena.settings import Settings
@@ -51,7 +51,7 @@ class Request(NamedTuple):
     number: int
     key: str
     payload: str
-    operations: Sequence[Operation]
+    operations: Sequence[LedgerOperation]
     atomic: bool
 
 
@@ -113,7 +113,7 @@ class Books(RuleBasedStateMachine):
         self.requests.append(earlier._replace(number=len(self.requests)))
         return self.requests[-1]
 
-    def _request(self, operations: Sequence[Operation], *, atomic: bool) -> Request:
+    def _request(self, operations: Sequence[LedgerOperation], *, atomic: bool) -> Request:
         request = Request(len(self.requests), uuid4().hex, uuid4().hex, operations, atomic)
         self.requests.append(request)
         return request

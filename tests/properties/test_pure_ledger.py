@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from catena.ids import LEDGER, derive_id
-from catena.journal import Operation
+from catena.journal import LedgerOperation
 from catena.ledger.accounts import SystemRole, system_account_id
 from tests.properties.comparison import check_answer
 from tests.properties.memory import Memory
@@ -52,7 +52,7 @@ class PureLedger(RuleBasedStateMachine):
             [(to_operations(p, self.naive, LEDGER_ID, ids, NOW), p.atomic) for p in wished]
         )
 
-    def _commit(self, pieces: Sequence[tuple[Sequence[Operation], bool]]) -> None:
+    def _commit(self, pieces: Sequence[tuple[Sequence[LedgerOperation], bool]]) -> None:
         positions = {id: entry.position for id, entry in self.memory.entries.items()}
         expected = self.naive.commit(pieces, NOW, positions.get)
         decided = self.memory.commit(pieces)

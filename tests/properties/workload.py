@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from catena.ids import ACCOUNT, ENTRY, derive_id
 from catena.journal import (
     ChangeAccount,
+    LedgerOperation,
     OpenAccount,
-    Operation,
     PostEntry,
     RefundEntry,
     ReverseEntry,
@@ -129,7 +129,7 @@ def describe_opening(ledger_id: str, number: int) -> OpenAccount:
     )
 
 
-def fund_accounts(ledger: NaiveLedger, ledger_id: str) -> list[Operation]:
+def fund_accounts(ledger: NaiveLedger, ledger_id: str) -> list[LedgerOperation]:
     """An increase of each account; those with a ceiling refuse it."""
     return [
         PostEntry(
@@ -148,7 +148,7 @@ def to_operations(
     ids: dict[int, str],
     now: dt.datetime,
     writer: int = 0,
-) -> list[Operation]:
+) -> list[LedgerOperation]:
     """What the wishes mean in the ledger as it stands. `ids`: of its entries, by position.
 
     Each `writer` has references of its own.
@@ -196,28 +196,28 @@ class _World(NamedTuple):
         return draft
 
 
-def _deposit(wish: Wish, world: _World) -> Operation:
+def _deposit(wish: Wish, world: _World) -> LedgerOperation:
     currency = world.currency(wish.adorned)
     wallet = world.account(wish.first, currency)
     draft = draft_deposit(world.ledger_id, wallet, wish.amount, currency)
     return PostEntry(world.adorn(draft, wish.second))
 
 
-def _withdrawal(wish: Wish, world: _World) -> Operation:
+def _withdrawal(wish: Wish, world: _World) -> LedgerOperation:
     currency = world.currency(wish.second)
     wallet = world.account(wish.first, currency)
     draft = draft_withdrawal(world.ledger_id, wallet, wish.amount, currency)
     return PostEntry(world.adorn(draft, wish.adorned))
 
 
-def _transfer(wish: Wish, world: _World) -> Operation:
+def _transfer(wish: Wish, world: _World) -> LedgerOperation:
     currency = world.currency(wish.adorned // 12)
     source, target = world.account(wish.first, currency), world.account(wish.second, currency)
     draft = draft_transfer(world.ledger_id, source, target, wish.amount, currency)
     return PostEntry(world.adorn(draft, wish.adorned))
 
 
-def _fees(wish: Wish, world: _World) -> Operation:
+def _fees(wish: Wish, world: _World) -> LedgerOperation:
     currency = world.currency(wish.adorned)
     source, target = world.account(wish.first, currency), world.account(wish.second, currency)
     amount = max(2, wish.amount % 1000)
@@ -231,7 +231,7 @@ def _fees(wish: Wish, world: _World) -> Operation:
     return PostEntry(world.adorn(draft, wish.adorned))
 
 
-def _exchange(wish: Wish, world: _World) -> Operation:
+def _exchange(wish: Wish, world: _World) -> LedgerOperation:
     sold, bought = world.currency(wish.adorned), world.currency(wish.adorned + 1)
     source, target = world.account(wish.first, sold), world.account(wish.second, bought)
     amount = max(1, wish.amount % 1000)
@@ -241,7 +241,7 @@ def _exchange(wish: Wish, world: _World) -> Operation:
     )
 
 
-def _free(wish: Wish, world: _World) -> Operation:
+def _free(wish: Wish, world: _World) -> LedgerOperation:
     """Any lines at all: often neither balanced nor positive, in one currency or two."""
     currency = world.currency(wish.adorned)
     lines = []
@@ -256,23 +256,23 @@ def _free(wish: Wish, world: _World) -> Operation:
     return PostEntry(world.adorn(Draft(EntryType.ADJUSTMENT, lines, system=None), wish.adorned))
 
 
-def _reversal(wish: Wish, world: _World) -> Operation:
+def _reversal(wish: Wish, world: _World) -> LedgerOperation:
     draft = Draft(EntryType.REVERSAL, (), corrects=world.entry(wish.first))
     return ReverseEntry(world.adorn(draft, wish.adorned))
 
 
-def _refund(wish: Wish, world: _World) -> Operation:
+def _refund(wish: Wish, world: _World) -> LedgerOperation:
     draft = Draft(EntryType.REFUND, (), corrects=world.entry(wish.first))
     amount = None if wish.second % 4 == 0 or wish.amount > 1000 else wish.amount
     return RefundEntry(world.adorn(draft, wish.adorned), amount)
 
 
-def _open(wish: Wish, world: _World) -> Operation:
+def _open(wish: Wish, world: _World) -> LedgerOperation:
     known = sum(account.role is None for account in world.ledger.accounts.values())
     return describe_opening(world.ledger_id, known - (wish.first % 4 == 0))
 
 
-def _change(wish: Wish, world: _World) -> Operation:
+def _change(wish: Wish, world: _World) -> LedgerOperation:
     account = world.account(wish.first)
     known = world.ledger.accounts.get(account)
     revisions = (None, None, known.revision if known else 1, 99)
@@ -291,7 +291,7 @@ def _change(wish: Wish, world: _World) -> Operation:
     )
 
 
-_MAKERS: Final[dict[str, Callable[[Wish, _World], Operation]]] = {
+_MAKERS: Final[dict[str, Callable[[Wish, _World], LedgerOperation]]] = {
     "deposit": _deposit,
     "withdrawal": _withdrawal,
     "transfer": _transfer,

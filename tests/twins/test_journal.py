@@ -15,7 +15,9 @@ from tests.postgres import Database
 from tests.scribe import connect_as_owner
 from tests.twins.planting import Replacement, plant_in_database, planted
 
-ATTEMPT, DECIDE, COMMIT = (f"catena.journal.{room}" for room in ("attempt", "decide", "commit"))
+ATTEMPT, BOOK, COMMIT, DECIDE = (
+    f"catena.journal.{module}" for module in ("attempt", "book", "commit", "decide")
+)
 WRITE, ANSWERS = "catena.db.write", "catena.journal.answers"
 SQL_WRITE, SQL_REST = "journal_write", "journal_write_rest"
 TWO, GROUP, LOST, AHEAD = (
@@ -110,15 +112,15 @@ TWINS = [
         [
             Replacement(
                 DECIDE,
-                "    _touch(draft.lines, book)\n    if refusal is not None:\n",
-                "    if refusal is None:\n        _touch(draft.lines, book)\n    else:\n",
+                "    book.touch(draft.lines)\n    if refusal is not None:\n",
+                "    if refusal is None:\n        book.touch(draft.lines)\n    else:\n",
             )
         ],
     ),
     Twin(
         "refuses a correction for old news",
         TWO + "test_a_correction_is_refused_for_what_is_so_now",
-        [Replacement(DECIDE, "        _touch(at.lines, book)\n", "")],
+        [Replacement(BOOK, "            self.touch(at.lines)\n", "")],
     ),
     Twin(
         "counts refunds without a lock",

@@ -133,7 +133,7 @@ TWINS = [
         "opens system accounts for refused entries",
         MACHINE,
         DECIDE,
-        "    if isinstance(decision, Refusal):\n        _drop_unused(draft, book)",
+        "    if isinstance(decision, Refusal):\n        book.drop_unused(draft)",
         "    pass",
     ),
     Twin(

@@ -46,6 +46,19 @@ class Ledgers:
             return None
         return self._by_id.get(id)
 
+    async def find_number(self, number: int) -> Ledger | None:
+        """The ledger with this number, for who works in all of them."""
+        for ledger in self._by_id.values():
+            if ledger.number == number:
+                return ledger
+        return next((ledger for ledger in await self.refresh() if ledger.number == number), None)
+
+    async def find_any(self, id: str) -> Ledger | None:
+        """The ledger with this id, for a caller whose right to it was seen before."""
+        if id not in self._by_id:
+            await self.refresh()
+        return self._by_id.get(id)
+
     async def find(self, caller: Caller, id: str | None) -> Ledger:
         """The ledger named, or left out, the only one that the caller may use.
 

@@ -21,6 +21,7 @@ __all__ = ["main"]
 _PLACES: Final = {
     "up": "catena.cli.up:up_command",
     "serve": "catena.cli.serve:serve_command",
+    "worker": "catena.cli.worker:worker_command",
     "migrate": "catena.cli.migrate:migrate_command",
     "demo": "catena.cli.demo:demo_command",
     "verify": "catena.cli.verify:verify_command",

@@ -1,4 +1,4 @@
-"""`catena demo`: a small story, played over HTTP on a running service."""
+"""`catena demo`: two small stories, played over HTTP on a running service."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def demo_command(
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Play a small story on a running service: wallets, money that moves, and money that may not.
+    """Play small stories on a running service: money that moves, and a purchase as a chain.
 
-    It posts entries to the first ledger that the key may use.
+    They post entries to the first ledger that the key may use.
     """
     from catena.cli.database import load_settings, read_first_key
     from catena.cli.signals import INTERRUPTED, run_until_stopped, stopping_in_order
@@ -47,12 +47,16 @@ def demo_command(
 
 
 async def tell_story(address: str, secret: str) -> None:
-    """Play the story on the service at `address`, and print it. Raises SetupError."""
+    """Play the stories on the service at `address`, and print them. Raises SetupError."""
     from httpx2 import AsyncClient
     from rich.console import Console
 
-    from catena.cli.story import Teller, tell
+    from catena.cli.stories.books import tell_books
+    from catena.cli.stories.purchase import tell_purchase
+    from catena.cli.stories.teller import Teller
 
     headers = {"Authorization": f"Bearer {secret}"}
     async with AsyncClient(base_url=address, headers=headers, timeout=30.0) as client:
-        await tell(Teller(client, Console(highlight=False)))
+        teller = Teller(client, Console(highlight=False))
+        await teller.choose_ledger()
+        await tell_purchase(teller, await tell_books(teller))

@@ -1,4 +1,4 @@
-"""`catena keys`: makes, lists and revokes API keys."""
+"""`catena keys`: makes, lists and revokes API keys, and shows what calls are signed with."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["keys"]
 
 keys = typer.Typer(
-    help="Make, list and revoke API keys.", no_args_is_help=True, pretty_exceptions_enable=False
+    help="Make, list and revoke API keys; show what calls to partners are signed with.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
 )
 
 
@@ -88,6 +90,27 @@ def revoke_command(
         typer.echo(f"Revoked {id}.")
 
     _with_connection(data_dir, revoke)
+
+
+@keys.command("signing")
+def signing_command(
+    ledger: Annotated[str, typer.Argument(help="The ledger's id: ldg_...")],
+    data_dir: DataDir = None,
+) -> None:
+    """Show the secret with which a ledger's calls to partners are signed; partners verify with it.
+
+    Signatures are those of Standard Webhooks.
+    """
+    from catena.db.installation import list_ledgers, read_secret
+    from catena.outside.signing import SIGNING, derive_secret, format_secret
+
+    async def show(connection: Connection) -> None:
+        if ledger not in {known.id for known in await list_ledgers(connection)}:
+            raise NotFound("There is no ledger with this id.")
+        root = await read_secret(connection, SIGNING)
+        typer.echo(format_secret(derive_secret(root, ledger)))
+
+    _with_connection(data_dir, show)
 
 
 def _check_scopes(names: Sequence[str]) -> list[Scope]:

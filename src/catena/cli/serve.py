@@ -40,6 +40,10 @@ def serve_command(
     processes: Annotated[
         int, typer.Option(help="API processes that share the port.", min=1, max=_PROCESSES_MAX)
     ] = 1,
+    *,
+    works: Annotated[
+        bool, typer.Option("--work/--no-work", help="Run the steps of chains in here, too.")
+    ] = True,
     worker: Annotated[int | None, typer.Option(hidden=True, help="An inherited listener.")] = None,
 ) -> None:
     """Serve the API; logs are JSON lines on stderr. Ctrl-C stops it.
@@ -56,28 +60,30 @@ def serve_command(
     configure_logs(settings.log_level, people=False)
     if worker is not None:
         with stopping_in_order(), find_database(settings, create=True) as urls:
-            run_until_stopped(_work(settings, urls, socket.socket(fileno=worker)))
+            run_until_stopped(_work(settings, urls, socket.socket(fileno=worker), works=works))
         return
     listeners = open_listeners(settings.host, settings.port, processes)
     with stopping_in_order(), find_database(settings, create=True) as urls:
         if processes == 1:
-            run_until_stopped(_serve_here(settings, urls, listeners[0]))
+            run_until_stopped(_serve_here(settings, urls, listeners[0], works=works))
         else:
-            run_until_stopped(_serve_there(settings, urls, listeners))
+            run_until_stopped(_serve_there(settings, urls, listeners, works=works))
 
 
-async def _serve_here(settings: Settings, urls: Urls, listener: socket.socket) -> None:
+async def _serve_here(
+    settings: Settings, urls: Urls, listener: socket.socket, *, works: bool
+) -> None:
     from catena.api.server import serve
     from catena.app import open_app
     from catena.cli.database import guarding_database, prepare
 
     await prepare(settings, urls)
-    async with guarding_database(settings), open_app(settings, urls.service) as app:
+    async with guarding_database(settings), open_app(settings, urls.service, works=works) as app:
         await serve(app, listener=listener, ready=lambda at: _log.info("serving", address=at))
     _log.info("stopped")
 
 
-async def _work(settings: Settings, urls: Urls, listener: socket.socket) -> None:
+async def _work(settings: Settings, urls: Urls, listener: socket.socket, *, works: bool) -> None:
     """Be one of several: the schema is ready, and the one who started us waits for a word."""
     from catena.api.server import serve
     from catena.app import open_app
@@ -89,16 +95,18 @@ async def _work(settings: Settings, urls: Urls, listener: socket.socket) -> None
         signal.raise_signal(signal.SIGTERM)
 
     loop.add_reader(_LIFELINE, stop)
-    async with open_app(settings, urls.service) as app:
+    async with open_app(settings, urls.service, works=works) as app:
         await serve(app, listener=listener, ready=typer.echo)
 
 
-async def _serve_there(settings: Settings, urls: Urls, listeners: Sequence[socket.socket]) -> None:
+async def _serve_there(
+    settings: Settings, urls: Urls, listeners: Sequence[socket.socket], *, works: bool
+) -> None:
     """Start a worker for each listener, and another when one ends."""
     from catena.cli.database import guarding_database, prepare
 
     await prepare(settings, urls)
-    workers = [_Worker(settings, listener) for listener in listeners]
+    workers = [_Worker(settings, listener, works=works) for listener in listeners]
     async with guarding_database(settings):
         try:
             addresses = await asyncio.gather(*(worker.start() for worker in workers))
@@ -112,9 +120,10 @@ async def _serve_there(settings: Settings, urls: Urls, listeners: Sequence[socke
 class _Worker:
     """A process of ours on one listener, and those that take its place."""
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, *, works: bool) -> None:
         self._settings = settings
         self._listener = listener
+        self._works = works
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> str:
@@ -123,6 +132,7 @@ class _Worker:
             *(sys.executable, "-P", "-m", "catena.cli", "serve"),
             *("--worker", str(self._listener.fileno())),
             *("--data-dir", str(self._settings.data_dir)),
+            "--work" if self._works else "--no-work",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             pass_fds=[self._listener.fileno()],

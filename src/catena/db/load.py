@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from catena.db.rows import line_from_row
 from catena.db.write import telling_stale
-from catena.ids import ACCOUNT, ENTRY, position_of
+from catena.ids import ACCOUNT, CHAIN, ENTRY, position_of
 from catena.ledger.accounts import Account, AccountStatus, AccountType
 from catena.ledger.corrections import Correction
 from catena.ledger.entries import Entry, EntryType
@@ -124,7 +124,7 @@ async def load_profiles(
 
 _ENTRIES: Final = """
 SELECT e.position, e.entry_id, e.type, e.effective_at, e.recorded_at, e.description, e.reference,
-       e.metadata::text AS metadata, e.details::text AS details,
+       e.metadata::text AS metadata, e.details::text AS details, e.chain_id, e.step,
        c.entry_id AS corrects, r.entry_id AS reversed_by
   FROM entries e
   LEFT JOIN LATERAL (
@@ -170,6 +170,8 @@ async def load_entries(
             row["details"],
             ENTRY + row["corrects"].hex if row["corrects"] else None,
             ENTRY + row["reversed_by"].hex if row["reversed_by"] else None,
+            CHAIN + row["chain_id"].hex if row["chain_id"] else None,
+            row["step"],
         )
         for row in rows
     }
@@ -237,7 +239,8 @@ SELECT u.type, u.reference, e.position, e.content, r.entry_id AS reversal
   FROM unnest($2::text[], $3::text[]) AS u (type, reference)
  CROSS JOIN LATERAL (
        SELECT position, content FROM entries
-        WHERE ledger_id = $1 AND type = u.type AND reference = u.reference OFFSET 0) e
+        WHERE ledger_id = $1 AND type = u.type AND reference = u.reference
+          AND chain_id IS NULL OFFSET 0) e
   LEFT JOIN LATERAL (
        SELECT reversal FROM corrections
         WHERE ledger_id = $1 AND position = e.position OFFSET 0) k ON true

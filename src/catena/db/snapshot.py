@@ -49,9 +49,11 @@ async def reading_whole_book(connection: Connection) -> AsyncIterator[None]:
         yield
 
 
-def stream(connection: Connection, sql: str, *values: object) -> CursorFactory:
-    """The rows of a query, a few at a time from a cursor of the server's."""
-    return connection.cursor(sql, *values, prefetch=_STREAM_ROWS, timeout=_QUERY_SECONDS)
+def stream(
+    connection: Connection, sql: str, *values: object, rows: int = _STREAM_ROWS
+) -> CursorFactory:
+    """The rows of a query, so many at a time from a cursor of the server's."""
+    return connection.cursor(sql, *values, prefetch=rows, timeout=_QUERY_SECONDS)
 
 
 async def cut_positions(

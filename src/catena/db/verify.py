@@ -1,21 +1,23 @@
-"""Proves a ledger's books: recomputes them from the lines alone and names every row that disagrees.
+"""Proves a ledger's books from their lines alone, and chains from their histories: recomputes them
+and names every row that disagrees.
 
-Invariant: one snapshot, nothing written, and memory that does not grow with the book: the checks
-of `verify.sql` run over ranges of it, and what they find is streamed. Never mends anything.
+Invariant: one snapshot, nothing written, and memory that does not grow with the book: its checks
+run over ranges of it, and what they find is streamed. Never mends anything.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 from catena.db.snapshot import cut_positions, join_ends, reading_whole_book, stream
-from catena.ids import ACCOUNT, ENTRY, EVENT
+from catena.db.verify_chains import CLAIM, CLAIMS, find_wrong_chains
+from catena.ids import ACCOUNT, CHAIN, ENTRY, EVENT, LIEN
 
 if TYPE_CHECKING:
     import asyncpg
@@ -39,7 +41,8 @@ Report = Callable[[str, int, int], None]
 """Told of the progress: the check that is next, steps done, and steps in all."""
 
 RANGE_ROWS: Final = 500_000
-"""Positions or lines that one query looks at, roughly: what a sort in memory holds."""
+"""Positions, lines or events of chains that one query looks at, roughly: what a sort in memory
+holds."""
 
 _UUID_MAX: Final = 2**128 - 1
 
@@ -50,6 +53,7 @@ class Scope(StrEnum):
     LEDGER = "ledger"
     POSITIONS = "positions"
     ACCOUNTS = "accounts"
+    CHAINS = "chains"
 
 
 class Kind(StrEnum):
@@ -65,6 +69,9 @@ class Kind(StrEnum):
     REVISION = "revision"
     CORRECTION = "correction"
     KEY = "key"
+    CHAIN = "chain"
+    LIEN = "lien"
+    WORK = "work"
 
 
 _PREFIXES: Final = {
@@ -76,26 +83,42 @@ _PREFIXES: Final = {
     Kind.BALANCE: ACCOUNT,
     Kind.REVISION: ACCOUNT,
     Kind.KEY: "",
+    Kind.CHAIN: CHAIN,
+    Kind.LIEN: LIEN,
+    Kind.WORK: CHAIN,
 }
 
 
 class Check(NamedTuple):
-    """One query of `verify.sql`; `claim` says what must hold. Several names: several claims."""
+    """What must hold (`claim`), and the query or the function that gives the rows which are wrong.
+
+    Several names: several claims; then each row says which `check` failed, and may say its `kind`.
+    """
 
     name: str
     scope: Scope
     kind: Kind
     claim: str
-    sql: str
+    sql: str = ""
+    find: Callable[..., AsyncIterable[Mapping[str, Any]]] | None = None
+
+    def look(
+        self, connection: Connection, ledger: int, *ends: object
+    ) -> AsyncIterable[Mapping[str, Any] | asyncpg.Record]:
+        """The rows that are wrong within these ends."""
+        if self.find is not None:
+            return self.find(connection, ledger, *ends)
+        return stream(connection, self.sql, ledger, *ends)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One row that is not as it must be.
 
-    `id` names the entry, event, account or ledger, in hex the idempotency key; a correction has its
-    corrected entry's id, and a line its account's, with `number`. `expected` and `found` are words
-    for people; amounts in them are minor units.
+    `id` names the entry, event, account, chain, lien or ledger, in hex the idempotency key; a
+    correction has its corrected entry's id, a line its account's, with `number`, work its chain's.
+    A chain's `number` is that of its event. `expected` and `found` are words for people; amounts in
+    them are minor units.
     """
 
     check: str
@@ -127,61 +150,65 @@ async def find_disagreements(
     """Every row of the ledger that disagrees with its lines, check by check.
 
     Reads one snapshot, so it may run while money moves; it holds back vacuum meanwhile.
-    `range_rows`: positions or lines that one query looks at, roughly. It changes what is found only
-    where many positions are missing: a gap is named once in each range.
+    `range_rows`: positions, lines or events that one query looks at, roughly. It changes what is
+    found only where many positions are missing: a gap is named once in each range.
     """
     async with reading_whole_book(connection):
         ranges: dict[Scope, Sequence[tuple[object, ...]]] = {
             Scope.LEDGER: [()],
             Scope.POSITIONS: await cut_positions(connection, ledger.number, range_rows),
-            Scope.ACCOUNTS: await _cut_accounts(connection, ledger.number, range_rows),
+            Scope.ACCOUNTS: await _cut(connection, _ACCOUNTS, ledger.number, range_rows),
+            Scope.CHAINS: await _cut(connection, _CHAINS, ledger.number, range_rows),
         }
         done, total = 0, sum(len(ranges[check.scope]) for check in CHECKS)
         for check in CHECKS:
             for ends in ranges[check.scope]:
                 report(check.name, done, total)
-                async for row in stream(connection, check.sql, ledger.number, *ends):
+                async for row in check.look(connection, ledger.number, *ends):
                     yield _describe(check, ledger, row)
                 done += 1
         report("", total, total)
 
 
-def _describe(check: Check, ledger: Ledger, row: asyncpg.Record) -> Finding:
-    if check.kind is Kind.LEDGER:
+def _describe(check: Check, ledger: Ledger, row: Mapping[str, Any] | asyncpg.Record) -> Finding:
+    kind = Kind(row.get("kind", check.kind))
+    if kind is Kind.LEDGER:
         id: str | None = ledger.id
     else:
-        id = _PREFIXES[check.kind] + row["id"].hex if row["id"] else None
+        id = _PREFIXES[kind] + row["id"].hex if row["id"] else None
     name = row.get("check", check.name)
-    return Finding(
-        name, check.kind, id, row["number"], row["position"], row["expected"], row["found"]
-    )
+    return Finding(name, kind, id, row["number"], row["position"], row["expected"], row["found"])
 
 
-async def _cut_accounts(
-    connection: Connection, ledger: int, rows: int
+_ACCOUNTS: Final = """
+SELECT DISTINCT ON (part) id
+  FROM (SELECT account_id AS id, div(sum(line_count + 1) OVER (ORDER BY account_id), $2) AS part
+          FROM balances WHERE ledger_id = $1) AS parts
+ WHERE part > 0 ORDER BY part, id"""
+
+_CHAINS: Final = """
+SELECT DISTINCT ON (part) id
+  FROM (SELECT chain_id AS id,
+               div(sum(events + 1::bigint) OVER (ORDER BY chain_id), $2) AS part
+          FROM chains WHERE ledger_id = $1) AS parts
+ WHERE part > 0 ORDER BY part, id"""
+
+
+async def _cut(
+    connection: Connection, sql: str, ledger: int, rows: int
 ) -> Sequence[tuple[object, ...]]:
-    """Every account there can be, in ranges that should have about so many lines."""
-    found = await connection.fetch(
-        """
-        SELECT DISTINCT ON (part) account_id
-          FROM (SELECT account_id,
-                       div(sum(line_count + 1) OVER (ORDER BY account_id), $2) AS part
-                  FROM balances WHERE ledger_id = $1) AS parts
-         WHERE part > 0 ORDER BY part, account_id""",
-        ledger,
-        rows,
-    )
-    starts = [row["account_id"].int for row in found]
+    """Every id there can be, in ranges that should have about so many rows of what it counts."""
+    starts = [row["id"].int for row in await connection.fetch(sql, ledger, rows)]
     return [(UUID(int=low), UUID(int=high)) for low, high in join_ends(0, starts, _UUID_MAX)]
 
 
-def _read_checks() -> Iterator[Check]:
-    text = (resources.files("catena.db") / "verify.sql").read_text("utf-8")
+def _read_checks(file: str) -> Iterator[Check]:
+    text = (resources.files("catena.db") / file).read_text("utf-8")
     for part in text.split("\n-- check: ")[1:]:
         head, _, rest = part.partition("\n")
         match = _HEAD.fullmatch(head)
         if match is None:
-            raise ValueError(f"verify.sql: {head}")
+            raise ValueError(f"{file}: {head}")
         comment = [line[3:] for line in rest.splitlines() if line.startswith("-- ")]
         yield Check(
             match["name"], Scope(match["scope"]), Kind(match["kind"]), " ".join(comment), rest
@@ -190,5 +217,9 @@ def _read_checks() -> Iterator[Check]:
 
 _HEAD: Final = re.compile(r"(?P<name>[\w, ]+) over (?P<scope>\w+) names (?P<kind>\w+)")
 
-CHECKS: Final = tuple(_read_checks())
+CHECKS: Final = (
+    *_read_checks("verify.sql"),
+    *_read_checks("verify_chains.sql"),
+    Check(CLAIMS, Scope.CHAINS, Kind.CHAIN, CLAIM, find=find_wrong_chains),
+)
 """Every check, in the order in which they run."""

@@ -228,16 +228,6 @@ SELECT b.account_id AS id, NULL::bigint AS number, NULL::bigint AS position,
                 ELSE b.credits::numeric - b.debits END - b.reserved AS free) AS f
  WHERE b.ledger_id = $1 AND b.account_id BETWEEN $2 AND $3 AND f.free < b.floor;
 
--- check: reserved over accounts names balance
--- What is reserved is what remains of the account's open liens (I2). There are no liens yet.
-SELECT b.account_id AS id, NULL::bigint AS number, NULL::bigint AS position,
-       coalesce(l.remaining, 0)::text AS expected, b.reserved::text AS found
-  FROM balances b
-  LEFT JOIN (SELECT NULL::uuid AS account_id, 0::numeric AS remaining WHERE false) AS l
-         ON l.account_id = b.account_id
- WHERE b.ledger_id = $1 AND b.account_id BETWEEN $2 AND $3
-   AND b.reserved <> coalesce(l.remaining, 0);
-
 -- check: account_balance over accounts names account
 -- Each account has one balance and each balance an account, growing on the side of its type.
 SELECT coalesce(a.account_id, b.account_id) AS id, NULL::bigint AS number, a.position,

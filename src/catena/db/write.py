@@ -6,13 +6,13 @@ Invariant: `journal_write` (migrations/0002) is the only road on which money is 
 from __future__ import annotations
 
 import datetime as dt
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import asyncpg
+import msgspec
 
 from catena.ids import Numbering
 from catena.ledger.accounts import Account, Side
@@ -86,7 +86,11 @@ class WriteSet:
         self.entries: list[tuple[Any, ...]] = []
         self.lines: list[tuple[Any, ...]] = []
         self.keys: list[KeyRow] = []
-        self.rest: dict[str, list[dict[str, object]]] = {}
+        self.rest: dict[str, list[Mapping[str, object]]] = {}
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write but the accounts that were read."""
+        return not (self.count or self.keys or self.rest)
 
     def next_offset(self) -> int:
         """Take the next number of this commit."""
@@ -107,6 +111,11 @@ class WriteSet:
                 draft.content if draft.reference is not None else None,
                 draft.metadata,
                 draft.details,
+                *(
+                    _NO_CHAIN
+                    if draft.chain is None
+                    else (draft.chain[4:], draft.step, draft.is_undo)
+                ),
             )
         )
         return offset
@@ -135,8 +144,10 @@ class WriteSet:
             )
         )
 
-    def add_rest(self, kind: str, row: dict[str, object]) -> None:
-        """Append a row of what is rare: opened, changed, corrections or events."""
+    def add_rest(self, kind: str, row: Mapping[str, object]) -> None:
+        """Append a row of what is rare: opened, changed, corrections, events, or of
+        chains: chains, chain_accounts, liens and work.
+        """
         self.rest.setdefault(kind, []).append(row)
 
     def mark(self) -> Mark:
@@ -149,7 +160,7 @@ class WriteSet:
         del self.entries[mark.entries :]
         del self.lines[mark.lines :]
         self.count = mark.count
-        self.rest = {kind: self.rest[kind][:length] for kind, length in mark.rest.items()}
+        self.rest = {kind: self.rest[kind][:length] for kind, length in mark.rest.items() if length}
 
 
 # Numbers, ids and names travel as array literals, which PostgreSQL reads four times as fast as the
@@ -158,13 +169,13 @@ _WRITE: Final = """
 SELECT base, at FROM journal_write(
     $1, $2, $3, $4,
     $5::text::uuid[], $6::text::bigint[], $7::text::bigint[], $8::text::bigint[],
-    $9::text::bigint[],
-    $10::text::integer[], $11::text::text[], $12, $13, $14, $15, $16, $17, $18,
-    $19::text::uuid[], $20::text::bigint[], $21::text::integer[], $22::text::bigint[],
-    $23::text::bigint[], $24::text::bigint[], $25::text::integer[], $26::text::boolean[],
-    $27::text::text[], $28,
-    $29::text::uuid[], $30::text::uuid[], $31::text::integer[], $32,
-    $33)"""
+    $9::text::bigint[], $10::text::bigint[],
+    $11::text::integer[], $12::text::text[], $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
+    $23::text::uuid[], $24::text::bigint[], $25::text::integer[], $26::text::bigint[],
+    $27::text::bigint[], $28::text::bigint[], $29::text::integer[], $30::text::boolean[],
+    $31::text::text[], $32,
+    $33::text::uuid[], $34::text::uuid[], $35::text::integer[], $36,
+    $37)"""
 
 _Column = Sequence[Any]
 
@@ -179,15 +190,22 @@ def _names(column: _Column) -> str:
     return '{"' + '","'.join(column) + '"}' if column else "{}"
 
 
+def _zeros(column: _Column) -> str | None:
+    """Numbers as an array literal; nothing but zeros as NULL."""
+    return _numbers(column) if any(column) else None
+
+
 def _rare(column: _Column) -> _Column | None:
     """A column of nothing but None as NULL, which costs nothing to send."""
     return None if column and column.count(None) == len(column) else column
 
 
-_ENTRY_COLUMNS: Final = (_numbers, _names, *[_rare] * 7)
+_ENTRY_COLUMNS: Final = (_numbers, _names, *[_rare] * 10)
 _LINE_COLUMNS: Final = (_names, *[_numbers] * 7, _names, _rare)
 _KEY_COLUMNS: Final = (_names, _names, _numbers, _rare)
-_BALANCE_COLUMNS: Final = (_names, *[_numbers] * 4)
+_BALANCE_COLUMNS: Final = (_names, *[_numbers] * 3, _zeros, _numbers)
+
+_NO_CHAIN: Final = (None, None, None)
 
 
 async def write(
@@ -199,7 +217,9 @@ async def write(
     they are locked in the order of their ids. Raises Stale, KeyTaken, or the driver's error.
     """
     accounts = sorted(touched, key=lambda account: account.id)
-    balances = [(a.id[5:], a.version or 1, a.debits, a.credits, a.line_count) for a in accounts]
+    balances = [
+        (a.id[5:], a.version or 1, a.debits, a.credits, a.reserved, a.line_count) for a in accounts
+    ]
     numbering = work.numbering
     with telling_stale():
         row = await connection.fetchrow(
@@ -212,7 +232,7 @@ async def write(
             *_columns(work.entries, _ENTRY_COLUMNS),
             *_columns(work.lines, _LINE_COLUMNS),
             *_columns(work.keys, _KEY_COLUMNS),
-            json.dumps(work.rest) if work.rest else None,
+            msgspec.json.encode(work.rest).decode() if work.rest else None,
         )
     assert row is not None  # noqa: S101  # a function with OUT parameters gives one row
     return row["base"], row["at"]

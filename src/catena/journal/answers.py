@@ -8,13 +8,19 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from catena.chains.refusals import ChainRefusal, ChainRefused
+from catena.chains.validator import Flaw
 from catena.db.load import ReferenceRow, StoredKey, load_entries, load_events
+from catena.db.load_chains import load_chains_at
 from catena.errors import CatenaError, IdempotencyKeyReused
-from catena.ids import ACCOUNT, ENTRY, Numbering
-from catena.journal.decide import Decided, Decision
-from catena.journal.pieces import AccountState, Answer, Piece, Result
+from catena.ids import ACCOUNT, CHAIN, ENTRY, Numbering
+from catena.journal.book import Decided
+from catena.journal.cards import ChainMoved, Unchanged
+from catena.journal.decide import Decision
+from catena.journal.pieces import AccountState, Answer, ChainResult, Piece, Result
 from catena.ledger.accounts import AccountStatus, AccountType
 from catena.ledger.entries import Draft, Entry
 from catena.ledger.refusals import Refusal, RefusalCode
@@ -32,44 +38,49 @@ __all__ = [
 ]
 
 _CODES = {code.code: code for code in RefusalCode}
+_CHAIN_CODES = {code.code: code for code in ChainRefusal}
 
 
 def first_offset(decisions: Sequence[Decision]) -> int | None:
     """The offset of the first operation that took a number of its own."""
-    return next((d.offset for d in decisions if isinstance(d, Decided)), None)
+    return next((d.offset for d in decisions if isinstance(d, Decided | ChainMoved)), None)
 
 
 def describe_exceptions(decisions: Sequence[Decision]) -> str | None:
     """JSON of the operations that did not take the next number: refused, or there already."""
-    if len(decisions) == 1 and isinstance(decisions[0], Decided):
+    if len(decisions) == 1 and isinstance(decisions[0], Decided | ChainMoved):
         return None  # most requests are this
     first = first_offset(decisions)
     expected = first
     exceptions: dict[str, object] = {}
     for index, decision in enumerate(decisions):
         match decision:
-            case Decided(offset=offset) if offset == expected:
+            case Decided(offset=offset) | ChainMoved(offset=offset) if offset == expected:
                 expected = offset + 1
-            case Decided(offset=offset):
+            case Decided(offset=offset) | ChainMoved(offset=offset):
                 exceptions[str(index)] = {"offset": offset - (first or 0)}
             case ReferenceRow(position=position, reversal=reversal):
                 exceptions[str(index)] = {"position": position}
                 if reversal is not None:
                     exceptions[str(index)] = {"position": position, "reversed_by": reversal}
-            case Refusal():
+            case Unchanged():
+                pass  # only what has no key may find nothing to do
+            case Refusal() | ChainRefused():
                 exceptions[str(index)] = _describe_refusal(decision)
     return json.dumps(exceptions) if exceptions else None
 
 
-def describe_refused(index: int, refusal: Refusal) -> str:
+def describe_refused(index: int, refusal: Refusal | ChainRefused) -> str:
     """JSON of an atomic piece that was refused for its operation at `index`."""
     return json.dumps({str(index): _describe_refusal(refusal)})
 
 
-def _describe_refusal(refusal: Refusal) -> dict[str, object]:
+def _describe_refusal(refusal: Refusal | ChainRefused) -> dict[str, object]:
     """A refusal as it is stored."""
-    found = {"refusal": refusal.code.code, "account": refusal.account, "line": refusal.line}
-    return {name: value for name, value in found.items() if value is not None}
+    found = {name: v for name, v in refusal._asdict().items() if name != "code" and v}
+    if isinstance(refusal, Refusal) and refusal.line is not None:
+        found["line"] = refusal.line
+    return {"refusal": refusal.code.code, **found}
 
 
 def build_result(
@@ -80,8 +91,12 @@ def build_result(
     earlier: Mapping[int, Entry],
 ) -> Result:
     """What the caller is told of one decision of a commit that was made."""
-    if isinstance(decision, Refusal):
+    if isinstance(decision, Refusal | ChainRefused):
         return decision
+    if isinstance(decision, ChainMoved):
+        return ChainResult(partial(decision.read, base, at, numbering), decision.value)
+    if isinstance(decision, Unchanged):
+        return ChainResult(None, decision.value)
     if isinstance(decision, ReferenceRow):
         return earlier[decision.position]._replace(reversed_by=decision.reversal)
     position = base + decision.offset
@@ -124,20 +139,26 @@ async def answer_again(
     events = await load_events(connection, ledger, [p for p in positions if p not in entries])
     results: list[Result] = []
     for number, place in enumerate(places):
-        if isinstance(place, Refusal):
+        if isinstance(place, Refusal | ChainRefused):
             results.append(place)
         elif place in entries:
             # What has become of the entry since then is no part of the first answer.
             reversed_by = exceptions.get(str(number), {}).get("reversed_by")
             results.append(entries[place]._replace(reversed_by=reversed_by))
+        elif events[place][0].startswith("chain."):
+            id = CHAIN + events[place][1]
+            chains = await load_chains_at(connection, ledger, [id], place)
+            results.append(ChainResult(partial(chains.__getitem__, id)))
         else:
             results.append(_state_of(*events[place][1:]))
     return Answer(results, replayed=True)
 
 
-def _places(count: int, first: int | None, exceptions: Mapping[str, Any]) -> list[int | Refusal]:
+def _places(
+    count: int, first: int | None, exceptions: Mapping[str, Any]
+) -> list[int | Refusal | ChainRefused]:
     """For each operation the position of its result, or its refusal."""
-    places: list[int | Refusal] = []
+    places: list[int | Refusal | ChainRefused] = []
     following = first or 0
     for index in range(count):
         exception = exceptions.get(str(index))
@@ -151,7 +172,12 @@ def _places(count: int, first: int | None, exceptions: Mapping[str, Any]) -> lis
     return places
 
 
-def _refusal_of(stored: Mapping[str, Any]) -> Refusal:
+def _refusal_of(stored: Mapping[str, Any]) -> Refusal | ChainRefused:
+    code = _CHAIN_CODES.get(stored["refusal"])
+    if code is not None:
+        told = {name: value for name, value in stored.items() if name != "refusal"}
+        flaws = [Flaw(*flaw) for flaw in told.pop("flaws", ())]
+        return ChainRefused(code, **told, flaws=flaws)
     return Refusal(_CODES[stored["refusal"]], stored.get("account"), stored.get("line"))
 
 

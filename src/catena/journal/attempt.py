@@ -6,6 +6,10 @@ import datetime as dt
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
+from catena.chains.needs import named_entries, wanted_accounts
+from catena.chains.refusals import ChainRefused
+from catena.chains.states import ChainState
+from catena.db.inbox import find_waiting, load_inbox, load_messages
 from catena.db.load import (
     ReferenceRow,
     load_accounts,
@@ -16,6 +20,7 @@ from catena.db.load import (
     load_references,
     read_now,
 )
+from catena.db.load_chains import find_running, load_chain_states, load_chains
 from catena.db.write import KeyRow, WriteSet, write
 from catena.journal.answers import (
     build_result,
@@ -23,7 +28,9 @@ from catena.journal.answers import (
     describe_refused,
     first_offset,
 )
-from catena.journal.decide import Book, Decision, decide, decide_together, finish
+from catena.journal.book import Book
+from catena.journal.cards import DUE_NOW, Cards
+from catena.journal.decide import Decision, decide, decide_together, finish
 from catena.journal.needs import Needs
 from catena.journal.pieces import Answer, Piece
 from catena.ledger.accounts import Account
@@ -35,6 +42,8 @@ if TYPE_CHECKING:
     from catena.db.pool import Connection
 
 __all__ = ["Attempt"]
+
+_UNDOING = (ChainState.FAILED, ChainState.ROLLING_BACK)
 
 
 class Attempt:
@@ -63,17 +72,20 @@ class Attempt:
         "size",
     )
 
-    def __init__(self, ledger: Ledger, remembered: dict[str, Account], *, lock: bool) -> None:
+    def __init__(
+        self, ledger: Ledger, remembered: dict[str, Account], cards: Cards, *, lock: bool
+    ) -> None:
         self.pieces: list[Piece] = []
         self.keys: set[str] = set()
         self.size = 0
         self.lock = lock
         self.sent = False
         self._ledger = ledger
-        self._book = Book(ledger.id, remembered)
+        self._book = Book(ledger, remembered, cards)
         self._needs = Needs()
+        self._book.sought = self._needs.accounts
         self._work = WriteSet()
-        self._decisions: list[list[Decision] | tuple[int, Refusal]] = []
+        self._decisions: list[list[Decision] | tuple[int, Refusal | ChainRefused]] = []
         self._touched: list[Account] = []
         self._earlier: Mapping[int, Entry] = {}
         self._base = 0
@@ -87,7 +99,8 @@ class Attempt:
     def add(self, piece: Piece) -> None:
         """Take a piece in, to be decided after the others."""
         self.pieces.append(piece)
-        self.keys.add(piece.key)
+        if piece.key is not None:
+            self.keys.add(piece.key)
         self._needs.add(piece.operations, self._ledger.id)
         self.size += len(piece.operations)
 
@@ -111,7 +124,8 @@ class Attempt:
         """Load, decide and write; outside a transaction the write is the commit."""
         book, number = self._book, self._ledger.number
         await self._load(connection, depth)
-        self.decide(book.now if self.lock else now)
+        # The times of chains are the database's.
+        self.decide(book.now if self.lock or self._needs.chains else now)
         self._touched = finish(book, self._work)
         earlier = [
             decision.position
@@ -120,6 +134,8 @@ class Attempt:
             if isinstance(decision, ReferenceRow)
         ]
         self._earlier = await load_entries(connection, number, earlier)
+        if self._work.is_empty() and not self._touched:
+            return
         self.sent = True
         tell_sent(self)
         self._base, self._at = await write(connection, number, self._work, self._touched)
@@ -130,8 +146,18 @@ class Attempt:
         for piece in self.pieces[len(self._decisions) :]:
             self._decide(piece)
 
+    def leaves_work(self) -> bool:
+        """Whether what it wrote names work that is due at once."""
+        return any(row.get("due_at") == DUE_NOW for row in self._work.rest.get("work", ()))
+
     def settle(self) -> None:
-        """After the commit: accounts are as they were written, pieces as good as answered."""
+        """After the commit: accounts are as they were written, pieces as good as answered, and the
+        calls that it began are made.
+        """
+        taker = self._book.cards.taker
+        if taker is not None:
+            for call, fence in self._book.chains.begun():
+                taker.take(self._ledger, call, fence)
         for piece in self.pieces:
             piece.settled = True
         for account in self._touched:
@@ -147,17 +173,27 @@ class Attempt:
                 piece.answer(Answer([decisions[1]], refused=decisions[0]))
                 continue
             results = [build_result(d, base, at, numbering, self._earlier) for d in decisions]
-            refused += sum(isinstance(result, Refusal) for result in results)
+            refused += sum(isinstance(result, Refusal | ChainRefused) for result in results)
             piece.answer(Answer(results))
         return refused
 
     async def _load(self, connection: Connection, depth: int) -> None:
         """Read what the undecided pieces need and what is not remembered."""
         book, needs, number = self._book, self._needs, self._ledger.number
+        if needs.messages:
+            keys = [(message.source, message.id) for message in needs.messages]
+            book.inbox = await load_inbox(connection, number, keys)
+            correlations = {message.correlation for message in needs.messages}
+            needs.chains.update(await find_waiting(connection, number, correlations))
+        if needs.chains:
+            await self._load_chains(connection)
         if needs.corrected:
             book.entries = await load_corrected(connection, number, needs.corrected, depth)
             for entry in book.entries.values():
                 needs.accounts.update(line.account for line in entry.lines)
+            owners = {e.chain for e in book.entries.values() if e.chain} - needs.chains
+            if owners:
+                book.chain_states = await load_chain_states(connection, number, owners)
         known = book.accounts
         wanted = needs.accounts if self.lock else [id for id in needs.accounts if id not in known]
         if wanted:
@@ -170,17 +206,39 @@ class Attempt:
             book.references.update(await load_references(connection, number, needs.references))
         if needs.changed:
             book.profiles = await load_profiles(connection, number, needs.changed)
+        if needs.closed:
+            book.named = await find_running(connection, number, needs.closed)
+
+    async def _load_chains(self, connection: Connection) -> None:
+        """Read the chains, and note what they will need in turn."""
+        book, needs = self._book, self._needs
+        loaded = await load_chains(connection, self._ledger.number, needs.chains, lock=self.lock)
+        book.chains.add(loaded)
+        if not self.lock:
+            book.now = await read_now(connection)
+        waiting: list[str] = []
+        for id, (chain, _) in loaded.items():
+            needs.accounts |= wanted_accounts(chain, self._ledger.id, book.cards.catalogue)
+            needs.corrected.update(named_entries(r.definition for r in chain.steps.values()))
+            if any(run.correlation for run in chain.steps.values()):
+                waiting.append(id)
+            if id in needs.undoing or chain.state in _UNDOING:
+                needs.corrected.update(r.entry for r in chain.committed() if r.entry is not None)
+        if waiting:
+            book.messages = await load_messages(connection, self._ledger.number, waiting)
 
     def _decide(self, piece: Piece) -> None:
         book, work = self._book, self._work
-        decisions: list[Decision] | tuple[int, Refusal]
+        decisions: list[Decision] | tuple[int, Refusal | ChainRefused]
         if piece.atomic and len(piece.operations) > 1:
             decisions = decide_together(piece.operations, book, work)
         else:
             decisions = [decide(operation, book, work) for operation in piece.operations]
-            if piece.atomic and isinstance(decisions[0], Refusal):
+            if piece.atomic and isinstance(decisions[0], Refusal | ChainRefused):
                 decisions = (0, decisions[0])
         self._decisions.append(decisions)
+        if piece.key is None:
+            return
         if isinstance(decisions, tuple):
             work.keys.append(KeyRow(piece.key, piece.payload, None, describe_refused(*decisions)))
         else:

@@ -20,6 +20,7 @@ from catena.db.write import KeyTaken, Stale
 from catena.errors import CatenaError, DatabaseUnavailable, OutcomeUnknown, Overloaded
 from catena.journal.answers import answer_again
 from catena.journal.attempt import Attempt
+from catena.journal.cards import Cards
 from catena.journal.pieces import Answer, Piece
 from catena.ledger.accounts import Account
 
@@ -57,7 +58,7 @@ class Committer:
     """Commits a ledger's attempts, one after the other.
 
     `sent` is called when an attempt is decided and on its way; `undone` when what it decided is
-    void. `committed` are the attempts that wait to be answered.
+    void; `hint` when it has left work. `committed` are the attempts that wait to be answered.
     """
 
     def __init__(
@@ -66,9 +67,11 @@ class Committer:
         pool: Pool,
         settings: Settings,
         clock: Clock,
+        cards: Cards,
         *,
         sent: Callable[[Attempt], None],
         undone: Callable[[], None],
+        hint: Callable[[], None],
     ) -> None:
         self.counts = LaneCounts()
         self.accounts: dict[str, Account] = {}
@@ -78,14 +81,21 @@ class Committer:
         self._pool = pool
         self._settings = settings
         self._clock = clock
+        self._cards = cards
         self._sent = sent
         self._undone = undone
+        self._hint = hint
         self._locking = 0
         self._held: Connection | None = None
 
+    def know(self, ledger: Ledger) -> None:
+        """Go on with the ledger as it is now: its assets only ever become more."""
+        if len(ledger.assets) > len(self._ledger.assets):
+            self._ledger = ledger
+
     def make_attempt(self) -> Attempt:
         """An attempt at the next commit."""
-        return Attempt(self._ledger, self.accounts, lock=self._locking > 0)
+        return Attempt(self._ledger, self.accounts, self._cards, lock=self._locking > 0)
 
     async def commit(self, attempt: Attempt) -> None:
         """Commit it, in as many attempts as it takes; answer the pieces that cannot be."""
@@ -162,6 +172,8 @@ class Committer:
         self._locking = max(0, self._locking - 1)
         attempt.settle()
         self.committed.append(attempt)
+        if attempt.leaves_work():
+            self._hint()
         self.counts.commits += 1
         self.counts.operations += attempt.size
         if is_full(self._pool):
@@ -185,7 +197,7 @@ class Committer:
         """Answer the pieces whose keys are taken from what is stored; False if that was lost."""
         try:
             async with self._pool.acquire() as connection:
-                keys = [piece.key for piece in pieces]
+                keys = [piece.key for piece in pieces if piece.key is not None]
                 stored = await load_keys(connection, self._ledger.number, keys)
                 for piece in pieces:
                     if piece.key in stored:

@@ -6,32 +6,36 @@ both as they were. Never waits, never talks to the database.
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Final
 
+from catena.chains.refusals import ChainRefused
 from catena.db.load import ReferenceRow
 from catena.db.write import WriteSet
 from catena.ids import position_of
+from catena.journal.book import Book, Decided
+from catena.journal.cards import ChainMoved, Unchanged
+from catena.journal.chain_books import refuse_owned
+from catena.journal.chains import decide_chain, decide_creation
+from catena.journal.messages import decide_message
 from catena.journal.pieces import (
     ChangeAccount,
+    CreateChain,
     OpenAccount,
     Operation,
     PostEntry,
+    ReceiveMessage,
     RefundEntry,
     ReverseEntry,
+    RunChain,
 )
 from catena.ledger.accounts import (
     Account,
-    SystemRole,
-    open_system_account,
-    system_account_id,
+    AccountStatus,
 )
 from catena.ledger.corrections import (
-    PENDING,
-    Correction,
     describe_shares,
     entry_amount,
     mirror_lines,
@@ -45,8 +49,6 @@ from catena.ledger.corrections import (
 )
 from catena.ledger.entries import (
     Draft,
-    Entry,
-    Line,
     post_entry,
     refuse_entry,
     unpost_entry,
@@ -54,48 +56,10 @@ from catena.ledger.entries import (
 from catena.ledger.refusals import Refusal, RefusalCode
 from catena.ledger.terms import Profile, change_terms, refuse_change
 
-__all__ = ["Book", "Decided", "Decision", "decide", "decide_together", "finish"]
+__all__ = ["Decision", "decide", "decide_together", "finish"]
 
 
-class Book:
-    """Everything that the decisions of one commit read, and which accounts they touched."""
-
-    __slots__ = (
-        "accounts",
-        "corrections",
-        "entries",
-        "ledger_id",
-        "now",
-        "opened",
-        "profiles",
-        "references",
-        "touched",
-    )
-
-    def __init__(self, ledger_id: str, accounts: dict[str, Account]) -> None:
-        self.ledger_id = ledger_id
-        self.now = dt.datetime.min.replace(tzinfo=dt.UTC)
-        self.accounts = accounts
-        self.touched: dict[str, Account] = {}
-        self.entries: dict[str, Entry] = {}
-        self.corrections: dict[str, Correction] = {}
-        self.references: dict[tuple[str, str], ReferenceRow | Decided] = {}
-        self.profiles: dict[str, Profile] = {}
-        self.opened: set[str] = set()
-
-
-class Decided:
-    """An operation that will be committed: a new entry, account or change, at `offset`."""
-
-    __slots__ = ("content", "offset", "value")
-
-    def __init__(self, offset: int, value: Draft | Profile, content: str | None = None) -> None:
-        self.offset = offset
-        self.value = value
-        self.content = content
-
-
-Decision = Decided | ReferenceRow | Refusal
+Decision = Decided | ReferenceRow | Refusal | ChainMoved | Unchanged | ChainRefused
 """A ReferenceRow: the entry was there already, under the same reference with the same content."""
 
 
@@ -110,10 +74,10 @@ def _decide_post(operation: PostEntry, book: Book, work: WriteSet) -> Decision:
     if found is not None:
         return found
     for role, currency in draft.system or ():
-        _ensure_system_account(book, role, currency)
+        book.ensure_system_account(role, currency)
     decision = _post(draft, book, work)
     if isinstance(decision, Refusal):
-        _drop_unused(draft, book)
+        book.drop_unused(draft)
     return decision
 
 
@@ -130,7 +94,7 @@ def _find_reference(draft: Draft, book: Book) -> Decision | None:
 
 def _post(draft: Draft, book: Book, work: WriteSet) -> Decision:
     refusal = refuse_entry(draft, book.accounts, book.now)
-    _touch(draft.lines, book)
+    book.touch(draft.lines)
     if refusal is not None:
         return refusal
     offset = work.add_entry(draft, None if draft.corrects is None else position_of(draft.corrects))
@@ -144,29 +108,6 @@ def _post(draft: Draft, book: Book, work: WriteSet) -> Decision:
     return decided
 
 
-def _touch(lines: Sequence[Line], book: Book) -> None:
-    """Have the accounts version-checked: the decision read them, even if only to refuse."""
-    for line in lines:
-        account = book.accounts.get(line.account)
-        if account is not None:
-            book.touched[line.account] = account
-
-
-def _ensure_system_account(book: Book, role: SystemRole, currency: str) -> None:
-    account = open_system_account(book.ledger_id, role, currency)
-    book.accounts.setdefault(account.id, account)
-
-
-def _drop_unused(draft: Draft, book: Book) -> None:
-    """A system account is there from its first line on: nothing else may find it before."""
-    for role, currency in draft.system or ():
-        id = system_account_id(book.ledger_id, role, currency)
-        account = book.accounts.get(id)
-        if account is not None and not account.version and not account.line_count:
-            del book.accounts[id]
-            book.touched.pop(id, None)
-
-
 def _decide_reversal(operation: ReverseEntry, book: Book, work: WriteSet) -> Decision:
     draft = operation.draft
     found = _find_reference(draft, book)
@@ -175,14 +116,14 @@ def _decide_reversal(operation: ReverseEntry, book: Book, work: WriteSet) -> Dec
     entry = book.entries.get(draft.corrects or "")
     if entry is None:
         return Refusal(RefusalCode.UNKNOWN_ENTRY)
-    _touch_chain(entry, book)
-    refusal = refuse_reversal(entry, book.entries, book.corrections)
+    book.touch_corrected(entry)
+    refusal = refuse_owned(entry, book) or refuse_reversal(entry, book.entries, book.corrections)
     if refusal is not None:
         return refusal
     decision = _post(draft._replace(lines=mirror_lines(entry.lines), system=None), book, work)
     if isinstance(decision, Decided):
         record_reversal(entry, book.entries, book.corrections)
-        _note_corrections(book, work, decision.offset)
+        book.note_corrections(work, decision.offset)
     return decision
 
 
@@ -194,11 +135,11 @@ def _decide_refund(operation: RefundEntry, book: Book, work: WriteSet) -> Decisi
     entry = book.entries.get(draft.corrects or "")
     if entry is None:
         return Refusal(RefusalCode.UNKNOWN_ENTRY)
-    _touch_chain(entry, book)
+    book.touch_corrected(entry)
     correction = book.corrections[entry.id]
     rest = entry_amount(entry) - sum_refunded(entry, correction.shares)
     amount = rest if operation.amount is None else operation.amount
-    refusal = refuse_refund(entry, correction, amount)
+    refusal = refuse_owned(entry, book) or refuse_refund(entry, correction, amount)
     if refusal is not None:
         return refusal
     shares = split_refund(entry, correction, amount)
@@ -206,37 +147,8 @@ def _decide_refund(operation: RefundEntry, book: Book, work: WriteSet) -> Decisi
     decision = _post(draft._replace(lines=lines, details=details, system=None), book, work)
     if isinstance(decision, Decided):
         record_refund(correction, shares)
-        _note_corrections(book, work, decision.offset)
+        book.note_corrections(work, decision.offset)
     return decision
-
-
-def _touch_chain(entry: Entry, book: Book) -> None:
-    """What undoes an entry only changes along with accounts of its lines: they stand for it."""
-    at: Entry | None = entry
-    while at is not None:
-        _touch(at.lines, book)
-        at = book.entries.get(at.corrects or "")
-
-
-def _note_corrections(book: Book, work: WriteSet, offset: int) -> None:
-    for correction in book.corrections.values():
-        if not correction.changed:
-            continue
-        reversal = correction.reversal
-        pending = reversal == PENDING
-        work.add_rest(
-            "corrections",
-            {
-                "position": position_of(correction.entry),
-                "reversal": None if pending or reversal is None else position_of(reversal),
-                "reversal_offset": offset if pending else None,
-                "refunded": sum_refunded(book.entries[correction.entry], correction.shares),
-                "shares": correction.shares or None,
-                "version": correction.version,
-            },
-        )
-        correction.version += 1
-        correction.changed = False
 
 
 def _decide_opening(operation: OpenAccount, book: Book, work: WriteSet) -> Decision:
@@ -261,6 +173,8 @@ def _decide_change(operation: ChangeAccount, book: Book, work: WriteSet) -> Deci
     if account is None or profile is None:
         return Refusal(RefusalCode.UNKNOWN_ACCOUNT, operation.account)
     book.touched[account.id] = account
+    if account.id in book.named and operation.change.fields.get("status") is AccountStatus.CLOSED:
+        return Refusal(RefusalCode.ACCOUNT_IN_USE, account.id)
     refusal = refuse_change(operation.change, profile, account)
     if refusal is not None:
         return refusal
@@ -290,7 +204,7 @@ def _note_event(
 
 def decide_together(
     operations: Sequence[Operation], book: Book, work: WriteSet
-) -> list[Decision] | tuple[int, Refusal]:
+) -> list[Decision] | tuple[int, Refusal | ChainRefused]:
     """Decide operations that happen all or not at all; else the index and refusal of the first no.
 
     Only postings and corrections can stand together.
@@ -300,7 +214,7 @@ def decide_together(
     decisions: list[Decision] = []
     for index, operation in enumerate(operations):
         decision = decide(operation, book, work)
-        if isinstance(decision, Refusal):
+        if isinstance(decision, Refusal | ChainRefused):
             _take_back(decisions, mark.count, book)
             book.corrections = undone_by
             work.rewind(mark)
@@ -319,7 +233,7 @@ def _take_back(decisions: Sequence[Decision], before: int, book: Book) -> None:
     for offset, draft in posted.items():
         if offset > before:
             unpost_entry(draft.lines, book.accounts)
-            _drop_unused(draft, book)
+            book.drop_unused(draft)
             if draft.reference is not None:
                 del book.references[draft.type, draft.reference]
 
@@ -342,13 +256,17 @@ def finish(book: Book, work: WriteSet) -> list[Account]:
                 1,
             )
             _note_opened(work, work.next_offset(), profile)
+    book.chains.write(work, book.now, book.cards)
     return [account for account in book.touched.values() if account.version or account.line_count]
 
 
 _DECIDERS: Final[dict[type, Callable[..., Decision]]] = {
+    CreateChain: decide_creation,
     PostEntry: _decide_post,
     ReverseEntry: _decide_reversal,
     RefundEntry: _decide_refund,
     OpenAccount: _decide_opening,
     ChangeAccount: _decide_change,
+    RunChain: decide_chain,
+    ReceiveMessage: decide_message,
 }

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from catena.chains.step_types import Catalogue
+from catena.ids import random_fraction
+from catena.journal.cards import Cards, Taker
 from catena.journal.lane import Lane
 
 if TYPE_CHECKING:
@@ -22,18 +25,35 @@ __all__ = ["Journal"]
 class Journal:
     """Where money is written. Give it pieces; it answers each after its commit."""
 
-    def __init__(self, pool: Pool, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, pool: Pool, settings: Settings, clock: Clock, cards: Cards | None = None
+    ) -> None:
         self._pool = pool
         self._settings = settings
         self._clock = clock
+        self._cards = cards or Cards(Catalogue(), random_fraction, settings.lease_seconds)
         self._lanes: dict[int, Lane] = {}
+        self._wakers: list[Callable[[], None]] = []
+
+    def on_work(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called whenever a commit has left work that is due at once."""
+        self._wakers.append(wake)
+
+    def give_calls(self, taker: Taker) -> None:
+        """Have a worker of this process take calls in the commits that make them due."""
+        self._cards.taker = taker
+
+    def _hint(self) -> None:
+        for wake in self._wakers:
+            wake()
 
     def submit(self, ledger: Ledger, piece: Piece) -> None:
         """Queue a piece for its ledger; it is answered later, once. Raises Overloaded."""
         lane = self._lanes.get(ledger.number)
         if lane is None:
-            lane = Lane(ledger, self._pool, self._settings, self._clock)
+            lane = Lane(ledger, self._pool, self._settings, self._clock, self._cards, self._hint)
             self._lanes[ledger.number] = lane
+        lane.know(ledger)
         lane.submit(piece)
 
     def counts(self) -> Iterator[tuple[str, int, LaneCounts]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -16,6 +17,7 @@ import structlog
 from catena.clock import monotonic
 from catena.errors import CatenaError, IdempotencyKeyInUse, Overloaded
 from catena.journal.attempt import Attempt
+from catena.journal.cards import Cards
 from catena.journal.commit import Committer
 from catena.journal.pieces import Piece
 
@@ -43,14 +45,29 @@ _log = structlog.get_logger(__name__)
 class Lane:
     """The queue of one ledger in this process, and the task that empties it."""
 
-    def __init__(self, ledger: Ledger, pool: Pool, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        pool: Pool,
+        settings: Settings,
+        clock: Clock,
+        cards: Cards,
+        hint: Callable[[], None],
+    ) -> None:
         self.ledger_id = ledger.id
         self.waiting = 0
         self._settings = settings
         self._clock = clock
         self._queue: deque[Piece] = deque()
         self._committer = Committer(
-            ledger, pool, settings, clock, sent=self._note_sent, undone=self._note_undone
+            ledger,
+            pool,
+            settings,
+            clock,
+            cards,
+            sent=self._note_sent,
+            undone=self._note_undone,
+            hint=hint,
         )
         self._under_way: Attempt | None = None
         self._ahead: Attempt | None = None
@@ -64,6 +81,10 @@ class Lane:
     def counts(self) -> LaneCounts:
         """What it has done."""
         return self._committer.counts
+
+    def know(self, ledger: Ledger) -> None:
+        """Take note of the assets that the ledger has registered since."""
+        self._committer.know(ledger)
 
     def submit(self, piece: Piece) -> None:
         """Queue a piece. Raises Overloaded when too much is waiting; nothing was done then."""

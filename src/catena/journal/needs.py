@@ -4,47 +4,98 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from catena.journal.pieces import ChangeAccount, OpenAccount, Operation
-from catena.ledger.accounts import system_account_id
-from catena.ledger.entries import EntryType
+from catena.chains.needs import named_accounts, named_entries, system_accounts
+from catena.db.inbox import Message
+from catena.journal.pieces import (
+    ChangeAccount,
+    CreateChain,
+    OpenAccount,
+    Operation,
+    PostEntry,
+    RefundEntry,
+    ReverseEntry,
+    RunChain,
+)
+from catena.ledger.accounts import AccountStatus, system_account_id
+from catena.ledger.entries import Draft, EntryType
 
 __all__ = ["Needs"]
 
 
 class Needs:
-    """Accounts, references, and the entries and accounts that are corrected or changed."""
+    """Accounts, references, chains, and the entries and accounts that are corrected or changed.
 
-    __slots__ = ("accounts", "changed", "corrected", "references")
+    `undoing`: chains that may be rolled back. `closed`: accounts that are to be closed.
+    """
+
+    __slots__ = (
+        "accounts",
+        "chains",
+        "changed",
+        "closed",
+        "corrected",
+        "messages",
+        "references",
+        "undoing",
+    )
 
     def __init__(self) -> None:
         self.accounts: set[str] = set()
         self.references: set[tuple[EntryType, str]] = set()
         self.corrected: set[str] = set()
         self.changed: set[str] = set()
+        self.closed: set[str] = set()
+        self.chains: set[str] = set()
+        self.undoing: set[str] = set()
+        self.messages: list[Message] = []
 
     def add(self, operations: Sequence[Operation], ledger_id: str) -> None:
         """Add what these operations name."""
-        accounts = self.accounts
         for operation in operations:
-            if isinstance(operation, OpenAccount):
-                accounts.add(operation.profile.id)
-                continue
-            if isinstance(operation, ChangeAccount):
-                accounts.add(operation.account)
-                self.changed.add(operation.account)
-                continue
-            draft = operation.draft
-            for line in draft.lines:
-                accounts.add(line.account)
-            if draft.reference is not None:
-                self.references.add((draft.type, draft.reference))
-            if draft.corrects is not None:
-                self.corrected.add(draft.corrects)
-            for role, currency in draft.system or ():
-                accounts.add(system_account_id(ledger_id, role, currency))
+            if isinstance(operation, PostEntry | ReverseEntry | RefundEntry):
+                self._add_entry(operation.draft, ledger_id)
+            elif isinstance(operation, OpenAccount):
+                self.accounts.add(operation.profile.id)
+            elif isinstance(operation, ChangeAccount):
+                self._add_change(operation)
+            elif isinstance(operation, CreateChain):
+                steps = operation.definition.steps
+                self.accounts.update(named_accounts(steps))
+                self.accounts.update(system_accounts(steps, ledger_id))
+                self.corrected.update(named_entries(steps))
+            elif isinstance(operation, RunChain):
+                self._add_run(operation)
+            else:
+                self.messages.append(operation.message)
+
+    def _add_entry(self, draft: Draft, ledger_id: str) -> None:
+        accounts = self.accounts
+        for line in draft.lines:
+            accounts.add(line.account)
+        if draft.reference is not None:
+            self.references.add((draft.type, draft.reference))
+        if draft.corrects is not None:
+            self.corrected.add(draft.corrects)
+        for role, currency in draft.system or ():
+            accounts.add(system_account_id(ledger_id, role, currency))
+
+    def _add_change(self, operation: ChangeAccount) -> None:
+        self.accounts.add(operation.account)
+        self.changed.add(operation.account)
+        if operation.change.fields.get("status") is AccountStatus.CLOSED:
+            self.closed.add(operation.account)
+
+    def _add_run(self, operation: RunChain) -> None:
+        self.chains.add(operation.chain)
+        if operation.stray is not None:
+            self.chains.add(operation.stray[0])
+        self.accounts.update(operation.accounts)
+        self.corrected.update(operation.entries)
+        if operation.undoes:
+            self.undoing.add(operation.chain)
 
     def are_met(self, remembered: Mapping[str, object]) -> bool:
         """Whether they are nothing but accounts that are remembered."""
-        if self.references or self.corrected or self.changed:
+        if self.references or self.corrected or self.changed or self.chains or self.messages:
             return False
         return self.accounts <= remembered.keys()

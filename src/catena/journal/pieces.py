@@ -7,11 +7,16 @@ Invariant: a piece is answered exactly once, with what is committed or with an e
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Final, NamedTuple
 
 import structlog
 
+from catena.chains.chain import Chain
+from catena.chains.definition import Definition
+from catena.chains.machine import Books
+from catena.chains.refusals import ChainRefused
+from catena.db.inbox import Message
 from catena.errors import CatenaError
 from catena.ledger.entries import Draft, Entry
 from catena.ledger.refusals import Refusal
@@ -20,14 +25,19 @@ from catena.ledger.terms import Profile, TermsChange
 __all__ = [
     "AccountState",
     "Answer",
+    "ChainResult",
     "ChangeAccount",
+    "CreateChain",
+    "LedgerOperation",
     "OpenAccount",
     "Operation",
     "Piece",
     "PostEntry",
+    "ReceiveMessage",
     "RefundEntry",
     "Result",
     "ReverseEntry",
+    "RunChain",
 ]
 
 
@@ -66,7 +76,41 @@ class ChangeAccount(NamedTuple):
     change: TermsChange
 
 
-Operation = PostEntry | ReverseEntry | RefundEntry | OpenAccount | ChangeAccount
+class CreateChain(NamedTuple):
+    """Make this chain, and run it unless it is open. `by`: who asked."""
+
+    chain: str
+    definition: Definition
+    by: str | None = None
+
+
+class RunChain(NamedTuple):
+    """Do something to a chain that is there: `act` is told the chain and the books, and gives what
+    the answer is to hold, or why not. It may be asked more than once.
+
+    `work`: the step ('': the clock) whose work the sender has taken, under this fence; one that is
+    no longer the work's changes nothing. `accounts` that it names; `entries` that its steps
+    reverse; `undoes`: it may roll the chain back. `stray`: when it changes nothing, the id of a
+    chain that may be needed instead, and what defines it.
+    """
+
+    chain: str
+    act: Callable[[Chain, Books], Any]
+    work: tuple[str, int] | None = None
+    accounts: Collection[str] = ()
+    entries: Collection[str] = ()
+    undoes: bool = True
+    stray: tuple[str, Callable[[Chain], Definition | None]] | None = None
+
+
+class ReceiveMessage(NamedTuple):
+    """Take in what came from outside, once."""
+
+    message: Message
+
+
+LedgerOperation = PostEntry | ReverseEntry | RefundEntry | OpenAccount | ChangeAccount
+Operation = LedgerOperation | CreateChain | RunChain | ReceiveMessage
 
 
 class AccountState(NamedTuple):
@@ -77,7 +121,25 @@ class AccountState(NamedTuple):
     updated_at: dt.datetime
 
 
-Result = Entry | AccountState | Refusal
+class ChainResult:
+    """A chain right after an operation (None: it is as it was), and what the operation gave.
+
+    The chain is read only by those who ask for it: a worker goes on with what it was given.
+    """
+
+    __slots__ = ("_read", "value")
+
+    def __init__(self, read: Callable[[], Chain] | None, value: Any = None) -> None:  # noqa: ANN401
+        self._read = read
+        self.value = value
+
+    @property
+    def chain(self) -> Chain | None:
+        """The chain, folded anew each time."""
+        return None if self._read is None else self._read()
+
+
+Result = Entry | AccountState | ChainResult | Refusal | ChainRefused
 
 
 class Answer(NamedTuple):
@@ -91,7 +153,8 @@ class Answer(NamedTuple):
 
 
 class Piece:
-    """One request. `key` and `payload` are hex fingerprints of 16 bytes.
+    """One request. `key` and `payload` are hex fingerprints of 16 bytes; no key: what it does, it
+    can only do once.
 
     `atomic`: all of the operations happen or none. `waiting_since` is monotonic seconds.
     `in_doubt`: it was sent to a database that was lost before it answered. `settled`: it is
@@ -114,8 +177,8 @@ class Piece:
         self,
         operations: Sequence[Operation],
         *,
-        key: str,
-        payload: str,
+        key: str | None,
+        payload: str = "",
         done: Callable[[Answer | CatenaError], None],
         atomic: bool = True,
     ) -> None:

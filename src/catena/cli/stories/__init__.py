@@ -1,0 +1,1 @@
+"""The stories that `catena demo` plays, and how they are told."""

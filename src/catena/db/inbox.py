@@ -1,0 +1,111 @@
+"""The inbox: what has come from outside, each message once, and which chain waits for what."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from catena.ids import CHAIN
+
+if TYPE_CHECKING:
+    from catena.db.pool import Connection
+
+__all__ = ["Message", "Unmatched", "find_waiting", "list_unmatched", "load_inbox", "load_messages"]
+
+
+class Message(NamedTuple):
+    """Something that came from outside. `source` and `id` name it; `correlation` what it is about.
+
+    The payload is JSON.
+    """
+
+    source: str
+    id: str
+    correlation: str
+    payload: Any = None
+
+
+class Unmatched(NamedTuple):
+    """A message that nobody has waited for so far."""
+
+    message: Message
+    received_at: dt.datetime
+
+
+async def load_inbox(
+    connection: Connection, ledger: int, messages: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], str | None]:
+    """Those of the messages that are there, and the chain that each was given to."""
+    pairs = list(messages)
+    rows = await connection.fetch(
+        "SELECT i.source, i.id, i.chain_id FROM unnest($2::text[], $3::text[]) AS u (source, id)"
+        " JOIN inbox i ON i.ledger_id = $1 AND i.source = u.source AND i.id = u.id",
+        ledger,
+        [source for source, _ in pairs],
+        [id for _, id in pairs],
+    )
+    return {
+        (row["source"], row["id"]): CHAIN + row["chain_id"].hex if row["chain_id"] else None
+        for row in rows
+    }
+
+
+async def find_waiting(
+    connection: Connection, ledger: int, correlations: Iterable[str]
+) -> list[str]:
+    """The chains that wait for one of these."""
+    rows = await connection.fetch(
+        "SELECT DISTINCT chain_id FROM correlations"
+        " WHERE ledger_id = $1 AND correlation = ANY ($2::text[])",
+        ledger,
+        list(correlations),
+    )
+    return [CHAIN + row["chain_id"].hex for row in rows]
+
+
+_MESSAGES: Final = """
+SELECT DISTINCT ON (i.received_at, i.source, i.id)
+       c.chain_id, i.source, i.id, i.correlation, i.payload::text AS payload
+  FROM correlations c
+  JOIN inbox i ON i.ledger_id = $1 AND i.correlation = c.correlation AND i.chain_id IS NULL
+ WHERE c.ledger_id = $1 AND c.chain_id = ANY ($2::uuid[])
+ ORDER BY i.received_at, i.source, i.id, c.chain_id"""
+
+
+async def load_messages(
+    connection: Connection, ledger: int, chains: Sequence[str]
+) -> dict[str, list[Message]]:
+    """The messages that came before these chains began to wait for them, the oldest first."""
+    found: dict[str, list[Message]] = {}
+    for row in await connection.fetch(_MESSAGES, ledger, [id[4:] for id in chains]):
+        message = Message(
+            row["source"], row["id"], row["correlation"], json.loads(row["payload"] or "null")
+        )
+        found.setdefault(CHAIN + row["chain_id"].hex, []).append(message)
+    return found
+
+
+async def list_unmatched(
+    connection: Connection, ledger: int, *, after: dt.datetime | None, limit: int
+) -> list[Unmatched]:
+    """The messages that nobody has waited for so far, the oldest first."""
+    rows = await connection.fetch(
+        "SELECT source, id, correlation, payload::text AS payload, received_at FROM inbox"
+        " WHERE ledger_id = $1 AND chain_id IS NULL"
+        " AND received_at > coalesce($2::timestamptz, '-infinity')"
+        " ORDER BY received_at LIMIT $3",
+        ledger,
+        after,
+        limit,
+    )
+    return [
+        Unmatched(
+            Message(
+                row["source"], row["id"], row["correlation"], json.loads(row["payload"] or "null")
+            ),
+            row["received_at"],
+        )
+        for row in rows
+    ]

@@ -1,0 +1,74 @@
+"""Work of chains: which ledgers have some due, and who takes it.
+
+Invariant: taking it writes nothing but the lease and its fence; what comes of it is a commit of the
+journal's, which checks the fence.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from catena.ids import CHAIN
+
+if TYPE_CHECKING:
+    from catena.db.pool import Connection
+
+__all__ = ["CHANNEL", "Work", "claim_work", "find_due_ledgers", "listening", "tell_workers"]
+
+CHANNEL: Final = "catena_work"
+"""Where processes tell each other that there is work: a hint, never the truth."""
+
+
+class Work(NamedTuple):
+    """A call of a step, or ('') what a chain's clock decides, taken under a fence."""
+
+    chain: str
+    step: str
+    fence: int
+
+
+_DUE: Final = """
+SELECT l.ledger_id FROM ledgers l
+ WHERE EXISTS (SELECT FROM work w
+                WHERE w.ledger_id = l.ledger_id AND w.due_at <= clock_timestamp() OFFSET 0)"""
+
+
+async def find_due_ledgers(connection: Connection) -> list[int]:
+    """The ledgers in which something is due now."""
+    return [row["ledger_id"] for row in await connection.fetch(_DUE)]
+
+
+async def claim_work(
+    connection: Connection, ledger: int, count: int, lease_seconds: float
+) -> list[Work]:
+    """Take so many pieces of due work at most, those that have waited longest first."""
+    rows = await connection.fetch(
+        "SELECT chain_id, step, fence FROM work_claim($1, $2, $3)",
+        ledger,
+        count,
+        dt.timedelta(seconds=lease_seconds),
+    )
+    return [Work(CHAIN + row["chain_id"].hex, row["step"], row["fence"]) for row in rows]
+
+
+async def tell_workers(connection: Connection) -> None:
+    """Have the workers of other processes look for work."""
+    await connection.execute("SELECT pg_notify($1, '')", CHANNEL)
+
+
+@asynccontextmanager
+async def listening(connection: Connection, wake: Callable[[], None]) -> AsyncIterator[None]:
+    """Call `wake` whenever another process has told of work."""
+
+    def hear(*_: object) -> None:
+        wake()
+
+    await connection.add_listener(CHANNEL, hear)
+    try:
+        yield
+    finally:
+        if not connection.is_closed():
+            await connection.remove_listener(CHANNEL, hear)

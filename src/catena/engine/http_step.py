@@ -1,0 +1,160 @@
+"""The step type `http`: a signed request to a partner, and a declared one that undoes it.
+
+A partner acts once for each Idempotency-Key, and answers a repeated key as it answered first: we
+rely on nothing else. So a call without an answer is asked about by sending it again, unless the
+step names a URL to look it up by. What answers mean is in docs/guides/partners.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from catena.chains.expressions import Kind
+from catena.chains.step_types import Answer, Call, Direction, Input, Outcome, StepType
+from catena.outside.client import NoAnswer, NotSent, OutsideClient, Request, Response
+from catena.outside.signing import sign
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from catena.clock import Clock
+
+__all__ = ["HttpStep"]
+
+_METHODS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_ASKING: Final = frozenset({Direction.LOOK_UP, Direction.CANCEL, Direction.UNDO_LOOK_UP})
+_OF_THE_CALL: Final = frozenset({402, 409, 410, 422})
+"""Refusals that, to a question, speak of the call; others speak of the question."""
+
+_LATER: Final = frozenset({408, 425, 429})
+_BODY_BYTES: Final = 65_536
+"""Size of an answer's body that a chain keeps, at most; a larger one is approved without it."""
+
+_COMPENSATION: Final = frozenset({"url", "method", "body", "look_up_url"})
+
+
+class HttpStep:
+    """Calls partners over HTTP. `secret_of` gives the secret that a ledger's requests are signed
+    with.
+    """
+
+    type = StepType(
+        "http",
+        {
+            "url": Input(Kind.STRING),
+            "method": Input(Kind.STRING, required=False, constant=True),
+            "body": Input(Kind.ANY, required=False),
+            "look_up_url": Input(Kind.STRING, required=False),
+            "cancel_url": Input(Kind.STRING, required=False),
+        },
+        {"status": Kind.INT, "body": Kind.ANY},
+        undoes=True,
+    )
+
+    def __init__(
+        self, client: OutsideClient, secret_of: Callable[[str], bytes], clock: Clock
+    ) -> None:
+        self._client = client
+        self._secret_of = secret_of
+        self._clock = clock
+
+    def check(self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None) -> str:
+        """Why a step cannot ask for this, or an empty text."""
+        if inputs.get("method", "POST") not in _METHODS:
+            return f"The method is one of {', '.join(sorted(_METHODS))}."
+        if compensation is None:
+            return ""
+        if not isinstance(compensation.get("url"), str):
+            return "A compensation names the `url` that undoes the call."
+        if compensation.get("method", "POST") not in _METHODS:
+            return f"The compensation's method is one of {', '.join(sorted(_METHODS))}."
+        unknown = compensation.keys() - _COMPENSATION
+        return f"A compensation has {', '.join(sorted(_COMPENSATION))} alone." if unknown else ""
+
+    async def call(self, call: Call) -> Answer:
+        """Make a call."""
+        undoing = call.direction in (Direction.UNDO, Direction.UNDO_LOOK_UP)
+        words = dict((call.compensation if undoing else call.inputs) or {})
+        if call.direction is Direction.CANCEL and "cancel_url" not in words:
+            return Answer(Outcome.PENDING)  # it cannot be asked to give up: its answer decides
+        asking = call.direction in (Direction.LOOK_UP, Direction.UNDO_LOOK_UP)
+        if asking and "look_up_url" in words:
+            request = self._form(call, "GET", words["look_up_url"], None)
+        elif call.direction is Direction.CANCEL:
+            request = self._form(call, "POST", words["cancel_url"], {"cancels": call.key})
+        else:
+            body = words.get("body")
+            if undoing and body is None:
+                body = {"undoes": f"{call.chain}.{call.step}", "result": dict(call.result)}
+            request = self._form(call, words.get("method", "POST"), words["url"], body)
+        answer = _read(await self._client.send(request))
+        if call.direction in _ASKING:
+            return _read_told(answer, looked_up=asking and "look_up_url" in words)
+        return answer
+
+    def _form(self, call: Call, method: str, url: str, body: object) -> Request:
+        """The request, signed; its key is the same for every try of one round."""
+        content = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
+        id = call.key.replace(".", "-")
+        headers = {
+            "content-type": "application/json",
+            "idempotency-key": call.key,
+            "catena-chain": call.chain,
+            "catena-step": call.step,
+            **sign(self._secret_of(call.ledger), id, self._clock(), content),
+        }
+        return Request(method, url, content, headers, call.timeout_seconds)
+
+
+def _read_told(answer: Answer, *, looked_up: bool) -> Answer:
+    """What a question's answer says of the call that it is about: a refusal to answer says nothing.
+
+    `looked_up`: at a URL of its own, which knows nothing of a key that never came.
+    """
+    if looked_up and answer.code == "http_404":
+        return Answer(Outcome.NOT_FOUND)
+    if answer.outcome is Outcome.DECLINED and answer.code.startswith("http_"):
+        about = answer.result.get("status") in _OF_THE_CALL
+        return answer if about else Answer(Outcome.UNKNOWN, code=answer.code)
+    if answer.outcome is Outcome.DECLINED and not answer.permanent:
+        return Answer(Outcome.UNKNOWN, code=answer.code)
+    return answer
+
+
+def _read(outcome: Response | NotSent | NoAnswer) -> Answer:
+    match outcome:
+        case NotSent(reason=reason):
+            return Answer(Outcome.DECLINED, code=reason, permanent=False)
+        case NoAnswer(reason=reason):
+            return Answer(Outcome.UNKNOWN, code=reason)
+        case Response(status=status, body=content):
+            return _read_answer(status, _read_body(content))
+
+
+def _read_answer(status: int, body: Any) -> Answer:  # noqa: ANN401  # any JSON
+    result = {"status": status, "body": body}
+    told = body if isinstance(body, dict) else {}
+    said, code = told.get("status"), told.get("code")
+    code = code if isinstance(code, str) else ""
+    if 200 <= status < 300:  # noqa: PLR2004  # success
+        if said == "declined":
+            return Answer(Outcome.DECLINED, result, code or "declined")
+        pending = said == "pending" or (status == 202 and said != "approved")  # noqa: PLR2004
+        return Answer(Outcome.PENDING if pending else Outcome.APPROVED, result)
+    if 400 <= status < 500:  # noqa: PLR2004  # a refusal
+        permanent = status not in _LATER
+        return Answer(Outcome.DECLINED, result, f"http_{status}", code, permanent=permanent)
+    return Answer(Outcome.UNKNOWN, code=f"http_{status}")
+
+
+def _read_body(body: bytes) -> Any:  # noqa: ANN401  # any JSON
+    """The JSON of an answer; None for what is no JSON, or more than a chain keeps."""
+    if len(body) > _BODY_BYTES:
+        return None
+    try:
+        found = json.loads(body, parse_float=str, parse_constant=str)
+    except (ValueError, RecursionError):
+        return None
+    return found if b"\\u0000" not in body else None

@@ -1,0 +1,193 @@
+"""A worker: takes due work from every ledger, and sees each piece of it to its commit.
+
+Invariant: between taking a piece of work and its last commit, at most its lease passes, else others
+have it. A hint wakes it early; what is due is found without any.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from catena.chains.calls import answer, begin
+from catena.chains.machine import run
+from catena.chains.step_types import Answer, Call, Outcome, Outside
+from catena.clock import monotonic
+from catena.db.pool import is_lost
+from catena.db.work import Work, claim_work, find_due_ledgers
+from catena.engine.stray import define_stray, stray_id
+from catena.errors import CatenaError
+from catena.journal import Answer as Told
+from catena.journal import ChainResult, Piece, RunChain
+
+if TYPE_CHECKING:
+    from catena.db.installation import Ledger
+    from catena.db.pool import Pool
+    from catena.journal import Journal
+    from catena.settings import Settings
+
+__all__ = ["Worker"]
+
+_REST_SECONDS: Final = 0.5
+"""Pause after the database was lost."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """The worker of this process. `find_ledger` gives a ledger by its number."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        journal: Journal,
+        outside: Mapping[str, Outside],
+        find_ledger: Callable[[int], Awaitable[Ledger | None]],
+        settings: Settings,
+    ) -> None:
+        self._pool = pool
+        self._journal = journal
+        self._outside = outside
+        self._find_ledger = find_ledger
+        self._settings = settings
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._task = asyncio.create_task(self._run(), name="worker")
+        journal.on_work(self.wake)
+        journal.give_calls(self)
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._wake.set()
+
+    def room(self) -> int:
+        """How many calls it has hands for now."""
+        return 0 if self._closing else max(0, self._settings.worker_calls - len(self._under_way))
+
+    def take(self, ledger: Ledger, call: Call, fence: int) -> None:
+        """Make a call whose intent is committed; one that comes too late others look up."""
+        if self._closing:
+            return
+        work = Work(call.chain, call.step, fence)
+        self._go(self._seeing_to(work, self._make(ledger, work, call, monotonic())))
+
+    async def close(self) -> None:
+        """Take nothing more, and finish what is under way: its callers wait for no lease."""
+        self._closing = True
+        self.wake()
+        await self._task
+        if self._under_way:
+            await asyncio.wait(self._under_way)
+
+    async def _run(self) -> None:
+        while not self._closing:
+            self._wake.clear()
+            try:
+                took = await self._take_all()
+            except Exception as error:  # noqa: BLE001  # whatever it is, others wait
+                if not is_lost(error):
+                    _log.exception("work_not_taken")
+                await self._rest(_REST_SECONDS)
+                continue
+            if not took:
+                await self._rest(self._settings.poll_seconds)
+
+    async def _rest(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), seconds)
+
+    async def _take_all(self) -> int:
+        """Take what fits from every ledger; gives how much it was."""
+        took = 0
+        async with self._pool.acquire() as connection:
+            due = await find_due_ledgers(connection)
+        for number in due:
+            ledger = await self._find_ledger(number)
+            room = self.room()
+            if ledger is None or not room:
+                continue
+            async with self._pool.acquire() as connection:
+                taken = await claim_work(connection, number, room, self._settings.lease_seconds)
+            for work in taken:
+                self._go(self._seeing_to(work, self._do(ledger, work)))
+            took += len(taken)
+        return took
+
+    def _go(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._wake.set()
+
+    async def _seeing_to(self, work: Work, doing: Coroutine[object, object, None]) -> None:
+        """See a piece of work to its end. What fails here is due again when its lease ends."""
+        try:
+            await doing
+        except (CatenaError, OSError) as error:
+            _log.warning("work_failed", chain=work.chain, step=work.step, error=str(error))
+        except Exception:  # noqa: BLE001  # it is due again when its lease ends
+            _log.exception("work_failed", chain=work.chain, step=work.step)
+
+    async def _do(self, ledger: Ledger, work: Work) -> None:
+        """Do what is due: let the chain's clock decide, or begin a call and make it."""
+        if not work.step:
+            await self._submit(ledger, RunChain(work.chain, run, (work.step, work.fence)))
+            return
+        began = monotonic()
+        act = partial(begin, step=work.step)
+        call = await self._submit(ledger, RunChain(work.chain, act, (work.step, work.fence)))
+        if isinstance(call, Call):
+            await self._make(ledger, work, call, began)
+
+    async def _make(self, ledger: Ledger, work: Work, call: Call, began: float) -> None:
+        """Make a call whose intent is committed, and commit its answer."""
+        found = await self._call(call, began)
+        act = partial(
+            answer, step=call.step, direction=call.direction, attempt=call.attempt, found=found
+        )
+        undoes = found.outcome is not Outcome.APPROVED
+        stray = (stray_id(call), partial(define_stray, call=call, found=found))
+        operation = RunChain(call.chain, act, (work.step, work.fence), undoes=undoes, stray=stray)
+        await self._submit(ledger, operation)
+
+    async def _submit(self, ledger: Ledger, operation: RunChain) -> Any:  # noqa: ANN401  # what it gives
+        """Have the journal do it. Raises CatenaError."""
+        told: asyncio.Future[Told | CatenaError] = asyncio.get_running_loop().create_future()
+        piece = Piece([operation], key=None, done=partial(_settle, told))
+        self._journal.submit(ledger, piece)
+        result = await told
+        if isinstance(result, CatenaError):
+            raise result
+        first = result.results[0]
+        return first.value if isinstance(first, ChainResult) else None
+
+    async def _call(self, call: Call, began: float) -> Answer:
+        """Call the partner, with no transaction open. Whatever happens is an answer."""
+        outside = self._outside.get(call.type)
+        if outside is None:
+            return Answer(Outcome.UNKNOWN, code="unknown_step_type")  # another worker may know it
+        left = call.timeout_seconds - (monotonic() - began)
+        if left <= 0:  # no attempt of its policy is spent on our own being late
+            return Answer(Outcome.UNKNOWN, code="not_sent")
+        try:
+            async with asyncio.timeout(left):
+                return await outside.call(call._replace(timeout_seconds=left))
+        except TimeoutError:
+            return Answer(Outcome.UNKNOWN, code="timeout")
+        except Exception:  # noqa: BLE001  # a plugin's defect is no answer of its partner's
+            _log.exception("step_type_failed", type=call.type, chain=call.chain, step=call.step)
+            return Answer(Outcome.UNKNOWN, code="step_type_failed")
+
+
+def _settle(told: asyncio.Future[Told | CatenaError], result: Told | CatenaError) -> None:
+    if not told.done():
+        told.set_result(result)

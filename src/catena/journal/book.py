@@ -1,0 +1,139 @@
+"""Everything that the decisions of one commit read, and which accounts they touched."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from catena.db.inbox import Message
+from catena.db.load import ReferenceRow
+from catena.db.write import WriteSet
+from catena.ids import position_of
+from catena.journal.cards import Cards, OpenChains
+from catena.ledger.accounts import (
+    Account,
+    SystemRole,
+    open_system_account,
+    system_account_id,
+)
+from catena.ledger.corrections import PENDING, Correction, sum_refunded
+from catena.ledger.entries import Draft, Entry, Line
+from catena.ledger.terms import Profile
+
+if TYPE_CHECKING:
+    from catena.chains.states import ChainState
+    from catena.db.installation import Ledger
+
+__all__ = ["Book", "Decided"]
+
+
+class Decided:
+    """An operation that will be committed: a new entry, account or change, at `offset`."""
+
+    __slots__ = ("content", "offset", "value")
+
+    def __init__(self, offset: int, value: Draft | Profile, content: str | None = None) -> None:
+        self.offset = offset
+        self.value = value
+        self.content = content
+
+
+class Book:
+    """The rows of one commit, as its decisions leave them.
+
+    `sought` are the accounts that were looked for; `named` those that a running chain names.
+    `inbox`: messages that were taken in before, and who was given them; `messages` those that wait
+    for a chain. `chain_states` are those of chains whose entries are corrected by others. `room`:
+    calls that this commit may still begin.
+    """
+
+    __slots__ = (
+        "accounts",
+        "assets",
+        "cards",
+        "chain_states",
+        "chains",
+        "corrections",
+        "entries",
+        "inbox",
+        "ledger_id",
+        "messages",
+        "named",
+        "now",
+        "opened",
+        "profiles",
+        "references",
+        "room",
+        "sought",
+        "touched",
+    )
+
+    def __init__(self, ledger: Ledger, accounts: dict[str, Account], cards: Cards) -> None:
+        self.ledger_id = ledger.id
+        self.assets = ledger.assets
+        self.cards = cards
+        self.room = cards.room()
+        self.now = dt.datetime.min.replace(tzinfo=dt.UTC)
+        self.accounts = accounts
+        self.sought: set[str] = set()
+        self.named: set[str] = set()
+        self.touched: dict[str, Account] = {}
+        self.entries: dict[str, Entry] = {}
+        self.corrections: dict[str, Correction] = {}
+        self.references: dict[tuple[str, str], ReferenceRow | Decided] = {}
+        self.profiles: dict[str, Profile] = {}
+        self.opened: set[str] = set()
+        self.chains = OpenChains()
+        self.inbox: dict[tuple[str, str], str | None] = {}
+        self.messages: dict[str, list[Message]] = {}
+        self.chain_states: dict[str, ChainState] = {}
+
+    def touch(self, lines: Sequence[Line]) -> None:
+        """Have the accounts version-checked: the decision read them, even if only to refuse."""
+        for line in lines:
+            account = self.accounts.get(line.account)
+            if account is not None:
+                self.touched[line.account] = account
+
+    def touch_corrected(self, entry: Entry) -> None:
+        """What undoes an entry only changes along with accounts of its lines: they stand for it."""
+        at: Entry | None = entry
+        while at is not None:
+            self.touch(at.lines)
+            at = self.entries.get(at.corrects or "")
+
+    def ensure_system_account(self, role: SystemRole, currency: str) -> None:
+        """Have a system account at hand that an operation may use for the first time."""
+        account = open_system_account(self.ledger_id, role, currency)
+        self.accounts.setdefault(account.id, account)
+
+    def drop_unused(self, draft: Draft) -> None:
+        """A system account is there from its first line on: nothing else may find it before."""
+        for role, currency in draft.system or ():
+            id = system_account_id(self.ledger_id, role, currency)
+            account = self.accounts.get(id)
+            if account is not None and not account.version and not account.line_count:
+                del self.accounts[id]
+                self.touched.pop(id, None)
+
+    def note_corrections(self, work: WriteSet, offset: int) -> None:
+        """Have the corrections written that the entry at `offset` changed."""
+        for correction in self.corrections.values():
+            if not correction.changed:
+                continue
+            reversal = correction.reversal
+            pending = reversal == PENDING
+            work.add_rest(
+                "corrections",
+                {
+                    "position": position_of(correction.entry),
+                    "reversal": None if pending or reversal is None else position_of(reversal),
+                    "reversal_offset": offset if pending else None,
+                    "refunded": sum_refunded(self.entries[correction.entry], correction.shares),
+                    "shares": correction.shares or None,
+                    "version": correction.version,
+                },
+            )
+            correction.version += 1
+            correction.changed = False

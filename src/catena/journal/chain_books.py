@@ -1,0 +1,178 @@
+"""The books of one commit, as one operation on a chain sees them (`chains.books.Books`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from copy import copy
+from functools import partial
+
+from catena.chains.books import Entry, How, make_proceeds
+from catena.chains.chain import Chain, StepRun
+from catena.chains.states import CHAIN_ENDS
+from catena.db.inbox import Message
+from catena.db.write import Mark, WriteSet
+from catena.ids import ACCOUNT, is_id, position_of
+from catena.journal.book import Book
+from catena.ledger.accounts import Account
+from catena.ledger.corrections import (
+    Correction,
+    mirror_lines,
+    record_reversal,
+    refuse_reversal,
+)
+from catena.ledger.entries import Draft, EntryType, post_entry, refuse_entry
+from catena.ledger.entries import Entry as PostedEntry
+from catena.ledger.refusals import Refusal, RefusalCode
+
+__all__ = ["ChainBooks", "refuse_owned"]
+
+
+def refuse_owned(entry: PostedEntry, book: Book) -> Refusal | None:
+    """An entry of a running chain is corrected by that chain alone."""
+    if entry.chain is None:
+        return None
+    opened = book.chains.find(entry.chain)
+    state = opened.chain.state if opened is not None else book.chain_states.get(entry.chain)
+    return None if state in CHAIN_ENDS else Refusal(RefusalCode.CHAIN_RUNNING)
+
+
+class ChainBooks:
+    """The machine's books (`chains.machine.Books`) over a commit's, for one operation.
+
+    `blocked`: something was needed that nobody had read.
+    """
+
+    def __init__(self, book: Book, work: WriteSet, offset: int) -> None:
+        self.now = book.now
+        self.ledger_id = book.ledger_id
+        self.assets: Mapping[str, int] = book.assets
+        self.catalogue = book.cards.catalogue
+        self.accounts: Mapping[str, Account] = book.accounts
+        self.lease_seconds = book.cards.lease_seconds
+        self.blocked = False
+        self.posted: set[str] = set()
+        self._book = book
+        self._work = work
+        self._offset = offset
+        self._saved: dict[str, Account] = {}
+
+    def account(self, id: str) -> Account | None:
+        """The account, to be changed or read in this commit."""
+        account = self._book.accounts.get(id)
+        if account is None:
+            self.knows(id)
+            return None
+        if id not in self._saved:
+            self._saved[id] = copy(account)
+        self._book.touched[id] = account
+        return account
+
+    def knows(self, account: str) -> bool:
+        """Whether it was looked for, or cannot be there; else the chain is blocked until it is."""
+        book = self._book
+        known = account in book.accounts or account in book.sought or not is_id(ACCOUNT, account)
+        self.blocked |= not known
+        return known
+
+    def post(self, chain: Chain, run: StepRun, draft: Draft, how: How) -> Entry | Refusal:
+        """Post an entry of the chain's: of its pool first, then of what is available."""
+        book = self._book
+        corrected = book.entries.get(draft.corrects or "")
+        if draft.type is EntryType.REVERSAL:
+            if corrected is None:
+                return Refusal(RefusalCode.UNKNOWN_ENTRY)
+            book.touch_corrected(corrected)
+            refusal = refuse_owned(corrected, book) or refuse_reversal(
+                corrected, book.entries, book.corrections
+            )
+            if refusal is not None:
+                return refusal
+            draft = draft._replace(lines=mirror_lines(corrected.lines), system=None)
+        draft = draft._replace(chain=chain.id, step=run.name)
+        for role, currency in draft.system or ():
+            book.ensure_system_account(role, currency)
+        for line in draft.lines:
+            self.account(line.account)
+        posted = chain.pool.post(
+            draft,
+            book.accounts,
+            lambda covered: refuse_entry(
+                draft, book.accounts, book.now, thawed=covered, shielded=how.shielded
+            ),
+            partial(make_proceeds, chain, run),
+            how.spending,
+        )
+        if isinstance(posted, Refusal):
+            book.drop_unused(draft)
+            return posted
+        offset = self._write(draft, posted.accounts)
+        if corrected is not None:
+            record_reversal(corrected, book.entries, book.corrections)
+            book.note_corrections(self._work, offset)
+        return Entry(offset - self._offset, posted)
+
+    def undo(self, chain: Chain, run: StepRun) -> int | None:
+        """Post the reversal of the step's entry, refused by nothing; None: it was not read."""
+        book = self._book
+        entry = book.entries.get(run.entry or "")
+        if entry is None:
+            self.blocked = True
+            return None
+        draft = Draft(
+            EntryType.REVERSAL,
+            mirror_lines(entry.lines),
+            corrects=entry.id,
+            chain=chain.id,
+            step=run.name,
+            is_undo=True,
+        )
+        for line in draft.lines:
+            self.account(line.account)
+        shown = [copy(account) for account in post_entry(draft.lines, book.accounts)]
+        offset = self._write(draft, shown)
+        book.corrections.setdefault(entry.id, Correction(entry.id))
+        record_reversal(entry, book.entries, book.corrections)
+        book.note_corrections(self._work, offset)
+        return offset - self._offset
+
+    def _write(self, draft: Draft, shown: Iterable[Account]) -> int:
+        corrects = None if draft.corrects is None else position_of(draft.corrects)
+        offset = self._work.add_entry(draft, corrects)
+        for ordinal, (line, account) in enumerate(zip(draft.lines, shown, strict=True), 1):
+            if account.role is None:
+                self.posted.add(account.id)
+            self._work.add_line(offset, ordinal, line, account, None)
+        return offset
+
+    def mark(self) -> tuple[Mark, set[str]]:
+        """A point to go back to; accounts are kept as they are when they are first touched."""
+        self._saved = {}
+        return self._work.mark(), set(self.posted)
+
+    def rewind(self, mark: tuple[Mark, set[str]]) -> None:
+        """Drop everything that was done since."""
+        written, self.posted = mark
+        accounts = self._book.accounts
+        for id, account in self._saved.items():
+            here = accounts.get(id)
+            if here is None:  # a system account, dropped when what used it first was refused
+                continue
+            here.debits, here.credits = account.debits, account.credits
+            here.reserved, here.line_count = account.reserved, account.line_count
+            if not here.version and not here.line_count:  # a system account, not used after all
+                del accounts[id]
+                del self._book.touched[id]
+        self._work.rewind(written)
+
+    def takes_call(self) -> bool:
+        """Whether this commit may begin one more call."""
+        self._book.room -= 1
+        return self._book.room >= 0
+
+    def waiting_messages(self, chain: str) -> list[Message]:
+        """What had come for the chain before it began to wait; each is given once."""
+        return self._book.messages.pop(chain, [])
+
+    def jitter(self) -> float:
+        """A random number, 0 to 1."""
+        return self._book.cards.random()

@@ -1,0 +1,117 @@
+"""Chains through the journal, on a real PostgreSQL: what a commit leaves, and what it refuses."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+
+from catena.chains.calls import answer, begin
+from catena.chains.definition import Need, Step
+from catena.chains.expressions import Kind
+from catena.chains.states import ChainState
+from catena.chains.step_types import Answer, Call, Catalogue, Direction, Input, Outcome, StepType
+from catena.db.verify import verify
+from catena.db.work import claim_work
+from catena.ids import random_fraction
+from catena.journal.cards import Cards
+from tests.postgres import Database
+from tests.scribe import Scribe, open_ledger
+
+
+class Partner:
+    """A step type whose partner is the test."""
+
+    type = StepType("call", {"x": Input(Kind.ANY, required=False)}, {"ok": Kind.BOOL}, undoes=True)
+
+    def check(self, inputs: Any, compensation: Any) -> str:
+        del inputs, compensation
+        return ""
+
+    async def call(self, call: Call) -> Answer:
+        raise NotImplementedError
+
+
+CARDS = Cards(Catalogue([Partner()]), random_fraction, 15)
+
+
+def transfer(name: str, source: str, target: str, amount: int, *needs: str) -> Step:
+    inputs = {
+        "source_account_id": source,
+        "destination_account_id": target,
+        "amount": amount,
+        "currency": "USD",
+    }
+    return Step(name, "transfer", inputs, tuple(map(Need, needs)))
+
+
+def reserve(name: str, account: str, amount: int, *needs: str) -> Step:
+    return Step(
+        name, "lien.reserve", {"account_id": account, "amount": amount}, tuple(map(Need, needs))
+    )
+
+
+async def balances(scribe: Scribe, *accounts: str) -> list[tuple[int, int]]:
+    async with scribe.pool.acquire() as connection:
+        rows = {
+            "acct_" + row["account_id"].hex: (row["credits"] - row["debits"], row["reserved"])
+            for row in await connection.fetch(
+                "SELECT * FROM balances WHERE ledger_id = $1", scribe.number
+            )
+        }
+    return [rows[id] for id in accounts]
+
+
+async def test_a_ledger_only_chain_is_one_commit(database: Database) -> None:
+    async with open_ledger(database) as scribe:
+        a, b = await scribe.open(), await scribe.open()
+        await scribe.post(scribe.deposit(a, 1000))
+        chain = await scribe.chain(
+            reserve("hold", a, 300),
+            transfer("pay", a, b, 300, "hold"),
+            transfer("back", b, a, 50, "pay"),
+        )
+        assert chain.state is ChainState.COMPLETED
+        assert await balances(scribe, a, b) == [(750, 0), (250, 0)]
+        refused = await scribe.chain(transfer("one", a, b, 100), transfer("two", b, a, 5000, "one"))
+        assert refused.state is ChainState.ROLLED_BACK
+        assert refused.failure is not None and refused.failure.code == "insufficient_funds"
+        assert await balances(scribe, a, b) == [(750, 0), (250, 0)]
+        async with scribe.pool.acquire() as connection:
+            assert await verify(connection, scribe.ledger) == []
+
+
+@pytest.mark.parametrize("approved", [True, False])
+async def test_an_outside_step_and_back(database: Database, approved: bool) -> None:
+    async with open_ledger(database, cards=CARDS) as scribe:
+        a, b = await scribe.open(), await scribe.open()
+        await scribe.post(scribe.deposit(a, 1000))
+        chain = await scribe.chain(
+            reserve("hold", a, 300),
+            transfer("pay", a, b, 300, "hold"),
+            Step("call", "call", {}, (Need("pay"),), compensation={"u": 1}),
+            transfer("more", b, a, 100, "call"),
+        )
+        assert chain.state is ChainState.EXECUTING
+        assert await balances(scribe, a, b) == [(700, 0), (300, 300)]
+        async with scribe.pool.acquire() as connection:
+            (work,) = await claim_work(connection, scribe.number, 10, 15)
+            assert await claim_work(connection, scribe.number, 10, 15) == []
+        result = await scribe.run(chain.id, partial(begin, step="call"), (work.step, work.fence))
+        call = result.value
+        assert isinstance(call, Call)
+        told = Answer(Outcome.APPROVED, {"ok": True}) if approved else Answer(Outcome.DECLINED)
+        act = partial(answer, step="call", direction=Direction.FORWARD, attempt=1, found=told)
+        stale = await scribe.run(chain.id, act, (work.step, work.fence - 1))
+        assert stale.chain is None
+        result = await scribe.run(chain.id, act, (work.step, work.fence))
+        assert result.chain is not None
+        if approved:
+            assert result.chain.state is ChainState.COMPLETED
+            assert await balances(scribe, a, b) == [(800, 0), (200, 0)]
+        else:
+            assert result.chain.state is ChainState.ROLLED_BACK
+            assert await balances(scribe, a, b) == [(1000, 0), (0, 0)]
+        async with scribe.pool.acquire() as connection:
+            assert await verify(connection, scribe.ledger) == []
