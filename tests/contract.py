@@ -15,11 +15,21 @@ from typing import Any, Final
 import httpx2
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
 
-__all__ = ["Contract", "read_problem"]
+__all__ = ["Contract", "read_events", "read_problem"]
 
 PROBLEM_JSON: Final = "application/problem+json"
+EVENTS: Final = "text/event-stream"
 PROBLEM_MEMBERS: Final = {"type", "code", "title", "status", "detail", "retryable", "request_id"}
-WHERE_MEMBERS: Final = {"account_id", "line", "operation", "errors"}
+WHERE_MEMBERS: Final = {
+    "account_id",
+    "line",
+    "operation",
+    "chain_id",
+    "step",
+    "attempt",
+    "lien_id",
+    "errors",
+}
 OURS: Final = {
     "allow",
     "etag",
@@ -91,6 +101,10 @@ class Contract:
         assert response.headers["content-type"] == media, where
         undescribed = OURS & set(response.headers) - {name.lower() for name in described["headers"]}
         assert undescribed == set(), where
+        if media == EVENTS:
+            for event in read_events(response.text):
+                self.check_value(event["data"], content["schema"], where)
+            return
         self.check_value(response.json(), content["schema"], where)
 
     def check_value(self, value: object, schema: Mapping[str, Any], where: str) -> None:
@@ -116,6 +130,16 @@ def _close_schemas(components: Mapping[str, Any]) -> dict[str, Any]:
         for name, schema in components["schemas"].items()
     }
     return {**components, "schemas": schemas}
+
+
+def read_events(text: str) -> list[dict[str, Any]]:
+    """The events of a stream (id, event, data as JSON), without its comments."""
+    events = []
+    for block in text.split("\n\n"):
+        if block and not block.startswith(":"):
+            fields = dict(line.split(": ", 1) for line in block.splitlines())
+            events.append({**fields, "data": json.loads(fields["data"])})
+    return events
 
 
 def read_problem(response: httpx2.Response) -> dict[str, Any]:

@@ -305,8 +305,11 @@ def api_database(postgres_server: EmbeddedPostgres, migrated_template: str) -> I
 
 @pytest.fixture(scope="session")
 def api_process(api_database: Database) -> Iterator[RunningApi]:
-    """This worker's API process. What it has checked once it remembers, however slow a test is."""
-    with run_api(api_database.service_dsn, credential_cache_seconds=3600) as api:
+    """This worker's API process. What it has checked once it remembers, however slow a test is; it
+    may call partners on loopback.
+    """
+    settings = {"credential_cache_seconds": 3600, "allow_private_addresses": 1}
+    with run_api(api_database.service_dsn, **settings) as api:
         yield api
 
 

@@ -6,7 +6,7 @@ HTTP statuses are not here: `api/problems.py` maps codes to them.
 CatenaError
 ├── InvalidInput       the request cannot mean anything; nothing ran
 │   ├── InvalidAmount, InvalidRate, InvalidFee, UnknownCurrency
-│   └── InvalidId, InvalidCursor, LedgerRequired
+│   └── InvalidId, InvalidCursor, InvalidChain, LedgerRequired
 ├── BadRequest         the request is not made as the protocol asks; nothing ran
 │   ├── MalformedJson, PayloadTooLarge, UnsupportedMediaType, MethodNotAllowed, PreconditionRequired
 │   └── IdempotencyKeyRequired, InvalidIdempotencyKey
@@ -37,6 +37,7 @@ __all__ = [
     "IdempotencyKeyRequired",
     "IdempotencyKeyReused",
     "InvalidAmount",
+    "InvalidChain",
     "InvalidCursor",
     "InvalidFee",
     "InvalidId",
@@ -138,6 +139,14 @@ class InvalidCursor(InvalidInput):
     code = "invalid_cursor"
     title = "The cursor is not valid"
     remedy = "Start the list again without a cursor."
+
+
+class InvalidChain(InvalidInput):
+    """A chain that could not be run to an end, or not be rolled back."""
+
+    code = "invalid_chain"
+    title = "The chain cannot be run as it is defined"
+    remedy = "Correct what `errors` points at; nothing was made."
 
 
 class BadRequest(CatenaError):

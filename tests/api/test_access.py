@@ -19,6 +19,10 @@ from tests.server import (
 )
 
 ACCOUNT, ENTRY = "acct_" + "0" * 32, "ent_" + "0" * 32
+CHAIN, LIEN = f"/v1/chains/cte_{'0' * 32}", f"/v1/liens/lien_{'0' * 32}"
+HOLD = f"/v1/holds/hold_{'0' * 32}"
+WAIT = {"name": "w", "type": "wait"}
+WHY = {"reason": "because"}
 MOVE = {
     "source_account_id": ACCOUNT,
     "destination_account_id": ACCOUNT[:-1] + "1",
@@ -71,6 +75,43 @@ NEEDS: list[tuple[str, str, Any, Scope]] = [
             ({"operation": "entry", "lines": LINES}, Scope.ENTRIES_WRITE),
         )
     ),
+    ("POST", "/v1/chains", {"steps": [WAIT]}, Scope.CHAINS_WRITE),
+    ("POST", "/v1/chains/preview", {"steps": [WAIT]}, Scope.CHAINS_READ),
+    *(("GET", f"{CHAIN}{path}", None, Scope.CHAINS_READ) for path in ("", "/history", "/progress")),
+    ("GET", "/v1/chains", None, Scope.CHAINS_READ),
+    *(
+        ("POST", f"{CHAIN}/{verb}", body, scope)
+        for verb, body, scope in (
+            ("start", {}, Scope.CHAINS_WRITE),
+            ("steps", {"steps": [WAIT]}, Scope.CHAINS_WRITE),
+            ("cancel", WHY, Scope.CHAINS_WRITE),
+            ("signals/w", {}, Scope.CHAINS_WRITE),
+            ("hold", {"seconds": 1, "then": "resume", **WHY}, Scope.CHAINS_HOLD),
+            ("resume", WHY, Scope.CHAINS_HOLD),
+            ("reject", WHY, Scope.CHAINS_HOLD),
+            ("steps/w/retry", WHY, Scope.CHAINS_OPERATE),
+            ("steps/w/mark-done", WHY, Scope.CHAINS_OPERATE),
+            ("steps/w/mark-refused", WHY, Scope.CHAINS_OPERATE),
+            ("steps/w/skip", WHY, Scope.CHAINS_OPERATE),
+            ("compensate", WHY, Scope.CHAINS_OPERATE),
+            ("liens", {"account_id": ACCOUNT, "amount": 1}, Scope.LIENS_WRITE),
+        )
+    ),
+    *(
+        ("GET", path, None, Scope.LIENS_READ)
+        for path in (
+            f"{CHAIN}/liens",
+            f"{CHAIN}/virtual-balances",
+            LIEN,
+            HOLD,
+            f"/v1/accounts/{ACCOUNT}/liens",
+        )
+    ),
+    ("POST", f"{LIEN}/extend", {"expires_seconds": 5}, Scope.LIENS_WRITE),
+    ("POST", f"{LIEN}/release", {}, Scope.LIENS_WRITE),
+    ("POST", "/v1/holds", {**ONE_SIDED, "expires_seconds": 5}, Scope.LIENS_WRITE),
+    ("POST", f"{HOLD}/capture", {}, Scope.LIENS_WRITE),
+    ("POST", f"{HOLD}/void", {}, Scope.LIENS_WRITE),
     ("GET", "/metrics", None, Scope.METRICS_READ),
 ]
 

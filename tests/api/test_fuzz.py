@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from catena.api import examples
+from catena.api import chain_examples, examples
+from tests.chain_bodies import make_chain
 from tests.server import Api
 
 scalars = (
@@ -60,6 +62,10 @@ def ids(service: Api) -> dict[str, str]:
     """The ids that the examples speak of, and those of accounts and an entry that are there."""
     move, exchange = examples.MOVEMENTS["transfer"], examples.MOVEMENTS["exchange"]
     alice, bob = service.open_account(funded=2**62), service.open_account()
+    steps = chain_examples.CREATE["steps"]
+    real = json.loads(json.dumps(steps).replace(move["source_account_id"], alice))
+    chain = make_chain(service, *real[:2])
+    hold = {"account_id": alice, "amount": 5, "currency": "USD", "expires_seconds": 600}
     paid = {"source_account_id": alice, "destination_account_id": bob, "amount": 9_000_000}
     return {
         move["source_account_id"]: alice,
@@ -67,7 +73,18 @@ def ids(service: Api) -> dict[str, str]:
         exchange["destination_account_id"]: service.open_account("EUR"),
         examples.ENTRY["id"]: service.make("/v1/transfers", {**paid, "currency": "USD"})["id"],
         examples.LEDGER["id"]: service.ledger,
+        chain_examples.LIEN["id"]: chain["steps"][0]["lien_id"],
+        chain_examples.RUNNING["id"]: chain["id"],
+        chain_examples.HOLD["id"]: service.make("/v1/holds", hold)["id"],
     }
+
+
+def put_chain(path: str, ids: dict[str, str]) -> str:
+    """The path with a chain, lien or hold that is there."""
+    path = path.replace("{chain_id}", ids[chain_examples.RUNNING["id"]])
+    path = path.replace("{lien_id}", ids[chain_examples.LIEN["id"]])
+    path = path.replace("{hold_id}", ids[chain_examples.HOLD["id"]])
+    return path.replace("{step}", "keep").replace("{name}", "approval")
 
 
 def localise(text: str, ids: dict[str, str]) -> str:
@@ -91,6 +108,7 @@ def test_bodies(service: Api, ids: dict[str, str], data: st.DataObject) -> None:
     path = path.replace("{ledger_id}", service.ledger).replace("{code}", "PTS")
     path = path.replace("{account_id}", data.draw(st.sampled_from(sorted(ids.values())[:3])))
     path = path.replace("{entry_id}", ids[examples.ENTRY["id"]])
+    path = put_chain(path, ids)
     headers = {"Idempotency-Key": str(data.draw(st.integers())), "If-Match": "*"}
     answer = service.send(method, path, content=json.dumps(body).encode(), headers=headers)
     assert answer.status_code < 500
@@ -109,7 +127,9 @@ def test_queries(service: Api, ids: dict[str, str], data: st.DataObject) -> None
     query = "&".join(f"{name}={quote(text, errors='surrogatepass')}" for name, text in asked)
     path = path.replace("{account_id}", data.draw(st.sampled_from(sorted(ids.values())[:3])))
     path = path.replace("{entry_id}", ids[examples.ENTRY["id"]])
-    path = path.replace("{ledger_id}", service.ledger)
+    path = put_chain(path.replace("{ledger_id}", service.ledger), ids)
+    if path.endswith("/progress"):
+        return  # it goes on as long as its chain does
     answer = service.send("GET", f"{path}?{query}")
     assert answer.status_code < 500
 
@@ -119,7 +139,7 @@ def test_queries(service: Api, ids: dict[str, str], data: st.DataObject) -> None
 def test_paths_and_headers(service: Api, data: st.DataObject) -> None:
     """Any text as an id or a header's value."""
     method, path, _, operation = data.draw(st.sampled_from(service.contract.operations))
-    for name in ("account_id", "entry_id", "ledger_id", "code"):
+    for name in re.findall(r"{(\w+)}", path):
         path = path.replace(f"{{{name}}}", quote(data.draw(texts), safe="", errors="surrogatepass"))
     latin = st.text(st.characters(min_codepoint=33, max_codepoint=255, exclude_characters="\x7f"))
     headers = {

@@ -6,6 +6,7 @@ That every answer is as it says is checked of every request that any test here s
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,11 +18,15 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from catena.api import examples
 from catena.api.reference import render_document
 from tests.api.bad_bodies import BAD_BODIES, INVALID
-from tests.contract import PROBLEM_JSON, Contract
+from tests.api.chain_states import place_of
+from tests.contract import EVENTS, PROBLEM_JSON, Contract
 from tests.server import Api, RunningApi
+from tests.street import run_street
 from tests.tidy.rules import REPO
 
 COMMITTED = REPO / "docs" / "reference" / "openapi.json"
+
+STREAMS = {"follow_chain"}
 
 # To JSON Schema 5.0 and 5e2 are whole, and years have no end; to Python's patterns so have lines.
 BEYOND_SCHEMAS = {
@@ -82,7 +87,8 @@ def test_every_operation_is_described_in_full(contract: Contract) -> None:
             assert answer is not None
             assert answer["description"], where
             ((media, content),) = answer["content"].items()
-            assert media == ("application/json" if status < "400" else PROBLEM_JSON), where
+            usual = EVENTS if operation["operationId"] in STREAMS else "application/json"
+            assert media == (usual if status < "400" else PROBLEM_JSON), where
             assert "example" in content or content["examples"], where
         assert {"401", "403", "500", "503"} < operation["responses"].keys(), where
 
@@ -121,8 +127,15 @@ def put_real_ids(node: Any, ids: Mapping[str, str]) -> Any:  # noqa: ANN401  # a
     return json.loads(text)
 
 
-def test_the_examples_of_requests_work(service: Api, contract: Contract) -> None:
-    """Sent as they stand, on the accounts that they speak of, all of them succeed."""
+@pytest.fixture(scope="module")
+def street() -> Iterator[str]:
+    """Where a partner listens."""
+    with run_street() as url:
+        yield url
+
+
+def test_the_examples_of_requests_work(service: Api, contract: Contract, street: str) -> None:
+    """Sent as they stand, on the accounts and chains that they speak of, all of them succeed."""
     story = examples.MOVEMENTS
     shown = {
         "alice": story["transfer"]["source_account_id"],
@@ -144,9 +157,15 @@ def test_the_examples_of_requests_work(service: Api, contract: Contract) -> None
             shown["entry"]: entry,
             shown["ledger"]: service.ledger,
         }
-        filled = path.replace("{entry_id}", entry).replace("{ledger_id}", service.ledger)
         account = service.open_account() if path.endswith("close") else alice
-        filled = filled.replace("{account_id}", account).replace("{code}", "PTS")
+        place = {
+            "entry_id": entry,
+            "ledger_id": service.ledger,
+            "account_id": account,
+            "code": "PTS",
+        }
+        if not place.keys() & set(re.findall(r"{(\w+)}", path)):
+            place |= place_of(service, operation["operationId"], alice, bob, street)
         body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
         headers = {
             each["name"]: each.get("example", service.ledger)
@@ -156,7 +175,7 @@ def test_the_examples_of_requests_work(service: Api, contract: Contract) -> None
         if "Idempotency-Key" in headers:
             headers["Idempotency-Key"] += service.ledger + operation["operationId"]
         answer = service.send(
-            method, filled, put_real_ids(body.get("example"), real), headers=headers
+            method, path.format(**place), put_real_ids(body.get("example"), real), headers=headers
         )
         assert answer.status_code < 400, f"{method} {path}: {answer.text}"
         assert str(answer.status_code) in operation["responses"]

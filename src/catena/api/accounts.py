@@ -209,6 +209,7 @@ async def patch_account(
             "system_account",
             "account_closed",
             "account_not_empty",
+            "account_in_use",
         ),
         sends=("ETag",),
     ),

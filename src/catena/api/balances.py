@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import APIRouter, Query
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from catena.api import views
-from catena.api.bodies import Moment
+from catena.api.bodies import ChainId, Moment
 from catena.api.documentation import describe
 from catena.api.requests import app_of, identify, respond
 from catena.api.views import AccountId, LedgerId, Minor, encode
-from catena.api.writes import Context, Reply, problem_reply
+from catena.api.writes import Context, Reply, problem_reply, require
 from catena.auth.scopes import Scope
 from catena.db.read.balances import read_balance_at
-from catena.errors import CatenaError, NotFound
+from catena.db.read.liens import read_standings
+from catena.errors import CatenaError, InvalidInput, NotFound
 from catena.ids import ACCOUNT, parse_id
 from catena.ledger.balances import Balance, PastBalance
+
+if TYPE_CHECKING:
+    from catena.app import App
 
 __all__ = ["BalanceView", "balance_reply", "router"]
 
 router = APIRouter(tags=["Balances"])
 
 
-class BalanceView(Struct, frozen=True):
+class BalanceView(Struct, frozen=True, omit_defaults=True):
     """An account's balance. Only what was committed at `position` counts, and all of that."""
 
     account_id: AccountId
@@ -51,6 +56,12 @@ class BalanceView(Struct, frozen=True):
     ]
     version: Annotated[int | None, Meta(description="Grows with every write; null in the past.")]
     recorded_at: Annotated[views.Moment | None, Meta(description="When it was last true.")]
+    pool: Annotated[
+        int | None, Meta(description="What the chain that was named has under lien here.")
+    ] = None
+    virtual: Annotated[
+        int | None, Meta(description="What that chain may spend: available + pool.")
+    ] = None
 
 
 class MomentQuery(BaseModel):
@@ -63,6 +74,9 @@ class MomentQuery(BaseModel):
     ] = None
     effective_at: Annotated[
         Moment | None, Field(description="Only what had taken effect by this moment.")
+    ] = None
+    chain_id: Annotated[
+        ChainId | None, Field(description="As this chain sees it now, with its pool.")
     ] = None
 
 
@@ -98,6 +112,10 @@ async def get_balance(
     context = await identify(request, Scope.ACCOUNTS_READ)
     app, number = app_of(request), context.ledger.number
     id = parse_id(ACCOUNT, account_id)
+    if query.chain_id is not None:
+        if query.recorded_at is not None or query.effective_at is not None:
+            raise InvalidInput("A chain sees its balances now, and at no other moment.")
+        return respond(await _read_for_chain(app, context, id, query.chain_id))
     if query.recorded_at is None and query.effective_at is None:
         asked: asyncio.Future[Balance | CatenaError] = asyncio.get_running_loop().create_future()
 
@@ -122,12 +140,30 @@ async def get_balance(
     return respond(Reply(200, encode(_view_past(past, context, known_at))))
 
 
+async def _read_for_chain(app: App, context: Context, id: str, chain: str) -> Reply:
+    """The balance with what is the chain's, from one snapshot."""
+    require(context.caller, Scope.LIENS_READ)
+    async with app.pool.acquire() as connection:
+        found = await read_standings(connection, context.ledger.number, chain, [id])
+    if found is None or id not in found[1]:
+        raise NotFound
+    balance, pool = found[1][id], found[0].pool.funds(id)
+    available = balance.available
+    virtual = None if available is None else available + pool
+    view = replace(_view_now(balance, context), pool=pool, virtual=virtual)
+    return Reply(200, encode(view))
+
+
 def balance_reply(found: Balance | CatenaError, context: Context) -> Reply:
     """The answer to a read of a balance now."""
     if isinstance(found, CatenaError):
         return problem_reply(found, context.request_id)
+    return Reply(200, encode(_view_now(found, context)))
+
+
+def _view_now(found: Balance, context: Context) -> BalanceView:
     posted = found.posted
-    view = BalanceView(
+    return BalanceView(
         found.account,
         context.ledger.id,
         found.currency,
@@ -141,7 +177,6 @@ def balance_reply(found: Balance | CatenaError, context: Context) -> Reply:
         found.version,
         found.recorded_at,
     )
-    return Reply(200, encode(view))
 
 
 def _view_past(past: PastBalance, context: Context, recorded_at: dt.datetime | None) -> BalanceView:

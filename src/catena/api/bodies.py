@@ -17,36 +17,48 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     StringConstraints,
+    Tag,
     ValidationError,
 )
 
 from catena.errors import InvalidInput, MalformedJson
-from catena.ids import ACCOUNT
+from catena.ids import ACCOUNT, CHAIN
 from catena.money import MAX_AMOUNT_MINOR
 from catena.settings import LIMITS
 
 __all__ = [
     "CURRENCY_PATTERN",
+    "STEP_PATTERN",
     "AccountId",
     "Amount",
     "Body",
+    "ChainId",
     "CurrencyCode",
+    "Expression",
+    "JsonObject",
+    "JsonValue",
     "Metadata",
     "Moment",
     "RateText",
     "Reference",
+    "Seconds",
     "Text",
     "decode",
     "explain_items",
     "id_pattern",
+    "or_expression",
 ]
 
 _NO_NUL: Final = r"^[^\x00]*$"
 
 
 CURRENCY_PATTERN: Final = r"^[A-Z][A-Z0-9]{2,11}$"
+_NAME: Final = r"[a-z][a-z0-9_]{0,39}"
+STEP_PATTERN: Final = rf"^{_NAME}(\.{_NAME}){{0,3}}$"
+"""The name of a step, and of a signal; those of a group's steps have the group's before a dot."""
 
 
 def id_pattern(prefix: str) -> str:
@@ -64,6 +76,11 @@ AccountId = Annotated[
     str,
     StringConstraints(pattern=id_pattern(ACCOUNT)),
     Field(examples=["acct_01937c5e8f3a7b2c9d4e5f6a7b8c9d0e"]),
+]
+ChainId = Annotated[
+    str,
+    StringConstraints(pattern=id_pattern(CHAIN)),
+    Field(examples=["cte_01937c5e8f3a7b2c9d4e5f6a7b8c9d0e"]),
 ]
 Amount = Annotated[
     int,
@@ -143,6 +160,61 @@ Metadata = Annotated[
     AfterValidator(_check_metadata),
 ]
 
+Seconds = Annotated[
+    float, Field(gt=0, le=LIMITS.chain_timeout_seconds, description="Seconds, one year at most.")
+]
+
+
+def _check_json(value: Any) -> Any:  # noqa: ANN401  # any JSON
+    """What is stored and read back unchanged: whole numbers of 64 bits, texts without NUL."""
+    _check_depth(value, LIMITS.json_depth)
+    return value
+
+
+def _check_depth(value: object, left: int) -> None:
+    if isinstance(value, dict | list):
+        if not left:
+            raise ValueError(f"JSON is at most {LIMITS.json_depth} levels deep")
+        parts = [*value, *value.values()] if isinstance(value, dict) else value
+        for part in parts:
+            _check_depth(part, left - 1)
+    elif isinstance(value, str):
+        if "\x00" in value:
+            raise ValueError("A text has no NUL")
+    elif isinstance(value, float) or (
+        isinstance(value, int) and not -MAX_AMOUNT_MINOR - 1 <= value <= MAX_AMOUNT_MINOR
+    ):
+        raise ValueError("Numbers are whole, of 64 bits; send others as texts")
+
+
+JsonValue = Annotated[Any, AfterValidator(_check_json)]
+JsonObject = Annotated[
+    dict[str, Any],
+    AfterValidator(_check_json),
+    Field(description="Any JSON object, but numbers are whole.", examples=[{"ok": True}]),
+]
+
+
+class Expression(Body):
+    """A CEL expression over what earlier steps gave, such as `steps.charge.amount`."""
+
+    cel: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=LIMITS.expression_characters, pattern=_NO_NUL),
+        Field(examples=["steps.charge.amount - 25"]),
+    ]
+
+
+def or_expression(constant: Any) -> Any:  # noqa: ANN401  # types of fields
+    """A constant of this type, or an expression that gives one when the step runs."""
+    one, other = Annotated[constant, Tag("<constant>")], Annotated[Expression, Tag("<expression>")]
+    return Annotated[one | other, Discriminator(_kind_of)]
+
+
+def _kind_of(value: object) -> str:
+    return "<expression>" if isinstance(value, dict | Expression) else "<constant>"
+
+
 _Model = TypeVar("_Model", bound=Body)
 
 
@@ -205,12 +277,18 @@ _FIELDS_SHOWN: Final = 20
 
 
 def _point(location: tuple[int | str, ...]) -> str:
-    if "metadata" in location[:2]:
+    if "metadata" in location[:-1]:
         # What follows the key names the types that its value could have.
         location = location[: location.index("metadata") + 2]
-    elif location[:1] == ("operations",):
+    if location[:1] == ("operations",):
         location = location[:2] + location[3:]  # the third names the operation's type
+    location = tuple(part for part in location if not _is_tag(part))
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+def _is_tag(part: int | str) -> bool:
+    """Whether it says which shape was meant, where several are taken, and is no part of a place."""
+    return isinstance(part, str) and part[:1] == "<" and part[-1:] == ">"
 
 
 def _sentence(message: str) -> str:

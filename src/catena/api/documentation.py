@@ -23,10 +23,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
 
-from catena.api.bodies import CURRENCY_PATTERN, Body, id_pattern
+from catena.api.bodies import CURRENCY_PATTERN, STEP_PATTERN, Body, id_pattern
 from catena.api.problems import PROBLEM_JSON, Problem, status_of
+from catena.chains.refusals import ChainRefusal
 from catena.errors import CatenaError, NotFound
-from catena.ids import ACCOUNT, ENTRY, LEDGER, REQUEST
+from catena.ids import ACCOUNT, CHAIN, ENTRY, HOLD, LEDGER, LIEN, REQUEST
 from catena.ledger.refusals import RefusalCode
 from catena.settings import LIMITS
 
@@ -45,7 +46,7 @@ _VIEWS: Final[dict[str, type[msgspec.Struct]]] = {"Problem": Problem}
 _BODIES: Final[dict[str, type[Body]]] = {}
 _SHARED: Final[set[str]] = set()
 """Codes that alone stand for a status in some operation."""
-_REFUSALS: Final = frozenset(refusal.code for refusal in RefusalCode)
+_REFUSALS: Final = frozenset(refusal.code for refusal in (*RefusalCode, *ChainRefusal))
 
 _EVERYWHERE: Final = (
     "bad_request",
@@ -70,6 +71,8 @@ _OF_HEADERS: Final = {
         "outcome_unknown",
     ),
     "If-Match": ("precondition_required", "stale_revision", "outcome_unknown"),
+    "Prefer": (),
+    "Last-Event-ID": (),
 }
 
 
@@ -81,17 +84,20 @@ def describe(
     example: Any = None,  # noqa: ANN401  # any JSON
     headers: Sequence[str] = ("Catena-Ledger",),
     sends: Sequence[str] = (),
+    media: str = "application/json",
 ) -> dict[str, Any]:
     """What a route adds to its operation in the document.
 
     `answers`: for each status its meaning, shape and example. `errors`: codes, beside those that
-    follow from taking a body and these headers. `sends`: headers of an answer.
+    follow from taking a body and these headers. `sends`: headers of an answer. `media`: how answers
+    are sent; the events of a stream have the shape each.
     """
     keyed = ("Idempotency-Replayed",) if "Idempotency-Key" in headers else ()
     operation: dict[str, Any] = {
         "parameters": [_HEADERS[name] for name in headers],
         "responses": {
-            str(status): _answer(*answer, (*sends, *keyed)) for status, answer in answers.items()
+            str(status): _answer(*answer, (*sends, *keyed), media)
+            for status, answer in answers.items()
         },
         "security": [{"api_key": []}],
     }
@@ -109,14 +115,18 @@ def describe(
 
 
 def _answer(
-    meaning: str, view: type[msgspec.Struct], example: object, headers: Sequence[str]
+    meaning: str,
+    view: type[msgspec.Struct],
+    example: object,
+    headers: Sequence[str],
+    media: str,
 ) -> dict[str, Any]:
     _VIEWS[view.__name__] = view
     schema = {"$ref": _REF.format(name=view.__name__)}
     return {
         "description": meaning,
         "headers": _send(*headers),
-        "content": {"application/json": {"schema": schema, "example": example}},
+        "content": {media: {"schema": schema, "example": example}},
     }
 
 
@@ -154,6 +164,7 @@ def _sent(meaning: str, example: str) -> dict[str, Any]:
 
 _SENT_WITH: Final = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}
 _SENT: Final = {
+    "Preference-Applied": _sent("There when the request waited as it preferred.", "wait"),
     "ETag": _sent("The account's revision, for If-Match.", '"1"'),
     "Idempotency-Replayed": _sent("There when the key was answered before.", "true"),
     "Link": _sent("Where the next page is; left out on the last one.", '</...>; rel="next"'),
@@ -190,11 +201,31 @@ _HEADERS: Final = {
         "schema": {"type": "string"},
         "example": '"1"',
     },
+    "Prefer": {
+        "name": "Prefer",
+        "in": "header",
+        "description": "wait=n: answer when the chain has ended, or after n seconds as it stands"
+        f" ({LIMITS.wait_seconds} at most). A repeated key is answered at once.",
+        "schema": {"type": "string"},
+        "example": "wait=1",
+    },
+    "Last-Event-ID": {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "description": "The number of the last event that was seen; left out: from the first.",
+        "schema": {"type": "string"},
+        "example": "3",
+    },
 }
 _IN_PATHS: Final = {
     "account_id": id_pattern(ACCOUNT),
     "entry_id": id_pattern(ENTRY),
     "ledger_id": id_pattern(LEDGER),
+    "chain_id": id_pattern(CHAIN),
+    "lien_id": id_pattern(LIEN),
+    "hold_id": id_pattern(HOLD),
+    "step": STEP_PATTERN,
+    "name": STEP_PATTERN,
     "code": CURRENCY_PATTERN,
 }
 
@@ -341,7 +372,8 @@ def list_codes() -> dict[str, tuple[str, str, bool]]:
         error = waiting.pop()
         codes[error.code] = (error.title, error.remedy, error.transient)
         waiting.extend(error.__subclasses__())
-    codes.update({refusal.code: (refusal.title, refusal.remedy, False) for refusal in RefusalCode})
+    for refusal in (*ChainRefusal, *RefusalCode):
+        codes[refusal.code] = (refusal.title, refusal.remedy, False)
     return dict(sorted(codes.items()))
 
 

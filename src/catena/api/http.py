@@ -16,12 +16,19 @@ from catena import errors
 from catena.api import (
     accounts,
     balances,
+    chain_routes,
     documentation,
     entries,
     health,
     history,
+    hold_routes,
     ledgers,
+    liens,
     movements,
+    operators,
+    previews,
+    progress,
+    virtual,
 )
 from catena.api.bodies import explain_items
 from catena.api.requests import respond
@@ -45,6 +52,13 @@ _ROOMS: Final = (
     history,
     movements,
     entries,
+    chain_routes,
+    previews,
+    progress,
+    operators,
+    liens,
+    virtual,
+    hold_routes,
     health,
     documentation,
 )

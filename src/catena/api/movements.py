@@ -26,7 +26,7 @@ from catena.api.views import BatchView, EntryView, ResultView, encode, view_entr
 from catena.api.writes import Context, Reply, Write, require
 from catena.auth.scopes import Scope
 from catena.ids import ENTRY, parse_id
-from catena.journal import AccountState, Operation, Result
+from catena.journal import Operation, Result
 from catena.ledger.entries import Entry
 from catena.ledger.refusals import Refusal
 from catena.settings import LIMITS
@@ -98,8 +98,8 @@ def _view_result(result: Result) -> ResultView:
             return ResultView(result.id, result.position)
         case Refusal():
             return ResultView(problem=problem_of_refusal(result))
-        case AccountState():
-            raise TypeError  # accounts are not opened in batches
+        case _:
+            raise TypeError  # nothing else stands in a batch
 
 
 def _render_batch(results: Sequence[Result], context: Context) -> Reply:
@@ -139,6 +139,7 @@ _MONEY_ERRORS: Final = ("unknown_currency", "invalid_amount")
 _CORRECTION_ERRORS: Final = (
     "invalid_id",
     "unknown_entry",
+    "chain_running",
     "already_reversed",
     "already_refunded",
     "correction_too_deep",

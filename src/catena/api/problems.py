@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 
 import msgspec
+from msgspec.structs import replace
 
+from catena.chains.refusals import ChainRefused
 from catena.errors import CatenaError
 from catena.ledger.refusals import Refusal
 
@@ -36,6 +38,9 @@ _STATUS: Final[Mapping[str, int]] = {
     "not_found": 404,
     "unknown_account": 404,
     "unknown_entry": 404,
+    "unknown_chain": 404,
+    "unknown_step": 404,
+    "unknown_lien": 404,
     "method_not_allowed": 405,
     "conflict": 409,
     "idempotency_key_in_use": 409,
@@ -43,6 +48,20 @@ _STATUS: Final[Mapping[str, int]] = {
     "already_reversed": 409,
     "already_refunded": 409,
     "account_exists": 409,
+    "account_in_use": 409,
+    "chain_running": 409,
+    "chain_ended": 409,
+    "chain_started": 409,
+    "chain_not_started": 409,
+    "chain_not_running": 409,
+    "chain_held": 409,
+    "chain_not_held": 409,
+    "pivot_passed": 409,
+    "step_outcome_unknown": 409,
+    "step_not_parked": 409,
+    "step_needed": 409,
+    "step_posts": 409,
+    "lien_not_open": 409,
     "stale_revision": 412,
     "payload_too_large": 413,
     "unsupported_media_type": 415,
@@ -86,6 +105,10 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     operation: Annotated[
         int | None, msgspec.Meta(description="The operation of an atomic batch, counted from 0.")
     ] = None
+    chain_id: Annotated[str | None, msgspec.Meta(description="The chain that was told.")] = None
+    step: Annotated[str | None, msgspec.Meta(description="The step of the chain.")] = None
+    attempt: Annotated[int | None, msgspec.Meta(description="The step's last attempt.")] = None
+    lien_id: Annotated[str | None, msgspec.Meta(description="The lien that it is about.")] = None
     errors: Sequence[FieldProblem] | None = None
 
 
@@ -109,11 +132,14 @@ def problem_of_error(error: CatenaError, request_id: str | None = None) -> Probl
 
 
 def problem_of_refusal(
-    refusal: Refusal, request_id: str | None = None, operation: int | None = None
+    refusal: Refusal | ChainRefused,
+    request_id: str | None = None,
+    operation: int | None = None,
+    fields: Sequence[tuple[str, str]] = (),
 ) -> Problem:
-    """The document for a refusal of the ledger."""
+    """The document for a refusal of the ledger or of a chain. `fields`: pointers and sentences."""
     code = refusal.code
-    return Problem(
+    problem = Problem(
         type=f"/errors/{code.code}",
         code=code.code,
         title=code.title,
@@ -122,6 +148,15 @@ def problem_of_refusal(
         retryable=False,
         request_id=request_id,
         account_id=refusal.account,
-        line=refusal.line,
         operation=operation,
+        errors=[FieldProblem(*field) for field in fields] or None,
+    )
+    if isinstance(refusal, Refusal):
+        return replace(problem, line=refusal.line)
+    return replace(
+        problem,
+        chain_id=refusal.chain,
+        step=refusal.step,
+        attempt=refusal.attempt,
+        lien_id=refusal.lien,
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from catena.api.documentation import list_codes, render_openapi
 from catena.api.http import ROUTES
 from catena.api.problems import status_of
+from catena.chains.refusals import ChainRefusal
 from catena.errors import SetupError
 from catena.ledger.refusals import RefusalCode
 
@@ -29,6 +30,11 @@ _REFUSALS = """\
 The request was understood, and the books say no. When several apply, the first in this order is
 the answer. It is the answer of its Idempotency-Key for good: mend the cause, then send a new key.
 """
+_CHAINS = """\
+## Refusals of chains
+
+The chain, as it stands, cannot be told this. It is the answer of its Idempotency-Key for good.
+"""
 _COMMANDS = """\
 ## Of commands
 
@@ -40,9 +46,10 @@ def render_errors() -> str:
     """The page docs/reference/errors.md."""
     codes = list_codes()
     refusals = [refusal.code for refusal in RefusalCode]
+    chains = [refusal.code for refusal in ChainRefusal]
     ending: list[type[SetupError]] = [SetupError, *SetupError.__subclasses__()]
     setup = [error.code for error in ending]
-    errors = [code for code in codes if code not in {*refusals, *setup}]
+    errors = [code for code in codes if code not in {*refusals, *chains, *setup}]
     return "\n".join(
         [
             _OPENING,
@@ -58,6 +65,13 @@ def render_errors() -> str:
             *(
                 _row(f"`{code}`", f"{codes[code][0]}.", status_of(code), "no", codes[code][1])
                 for code in refusals
+            ),
+            "",
+            _CHAINS,
+            _table("code", "title", "HTTP status", "retryable", "what to do"),
+            *(
+                _row(f"`{code}`", f"{codes[code][0]}.", status_of(code), "no", codes[code][1])
+                for code in chains
             ),
             "",
             _COMMANDS,

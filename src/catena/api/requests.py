@@ -39,6 +39,7 @@ __all__ = [
     "read_body",
     "read_header",
     "respond",
+    "run_write",
 ]
 
 
@@ -74,7 +75,9 @@ async def identify(request: Request, scope: str | None = None) -> Context:
     if scope is not None:
         require(caller, scope)
     ledger = await app_of(request).ledgers.find(caller, read_header(request, "catena-ledger"))
-    return Context(caller, ledger, request.state.request_id, request.path_params)
+    catalogue = app_of(request).catalogue
+    params = request.path_params
+    return Context(caller, ledger, request.state.request_id, params, catalogue=catalogue)
 
 
 async def read_body(request: Request, bytes_max: int) -> bytes:
@@ -99,6 +102,11 @@ async def read_body(request: Request, bytes_max: int) -> bytes:
 
 async def perform(request: Request, write: Write) -> Response:
     """Do what a writing route does, under its Idempotency-Key, or on the revision of If-Match."""
+    return respond(await run_write(request, write))
+
+
+async def run_write(request: Request, write: Write) -> Reply:
+    """The same, as a reply."""
     context = await identify(request, write.scope)
     header = read_header(request, "if-match" if write.conditional else "idempotency-key")
     if write.conditional:
@@ -125,7 +133,7 @@ async def perform(request: Request, write: Write) -> Response:
         await app.ledgers.refresh()
         ledger = await app.ledgers.find(context.caller, context.ledger.id)
         submit(write, context._replace(ledger=ledger), key, body, app.journal, reply)
-    return respond(await answered)
+    return await answered
 
 
 def respond(reply: Reply) -> Response:

@@ -14,6 +14,7 @@ import uvicorn
 
 from catena.api.hot import HotProtocol
 from catena.api.http import create_http
+from catena.api.watching import close_watchers
 
 if TYPE_CHECKING:
     from catena.app import App
@@ -37,8 +38,9 @@ async def serve(
     `ready` is told the address once connections are taken.
     """
     settings = app.settings
+    http = create_http(app)
     config = uvicorn.Config(
-        create_http(app),
+        http,
         host=settings.host,
         port=settings.port,
         http=HotProtocol,
@@ -51,7 +53,7 @@ async def serve(
         timeout_graceful_shutdown=settings.shutdown_seconds,
         backlog=settings.requests_at_once,
     )
-    server = _Server(config, ready)
+    server = _Server(config, ready, lambda: close_watchers(http.state))
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, server.stop)
@@ -61,9 +63,15 @@ async def serve(
 class _Server(uvicorn.Server):
     """uvicorn's server; the signals are ours, so that what runs beside it stops in order."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        ready: Callable[[str], None],
+        stopping: Callable[[], None],
+    ) -> None:
         super().__init__(config)
         self._ready = ready
+        self._stopping = stopping
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -71,8 +79,9 @@ class _Server(uvicorn.Server):
         yield
 
     def stop(self) -> None:
-        """Take no new connections and finish."""
+        """Take no new connections and finish; nobody waits for what may never come."""
         self.should_exit = True
+        self._stopping()
 
     async def startup(self, sockets: object = None) -> None:
         """Start, and say where."""

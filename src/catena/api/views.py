@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from catena.api.bodies import id_pattern
 from catena.api.problems import Problem
 from catena.db.installation import Ledger
-from catena.ids import ACCOUNT, ENTRY, LEDGER
+from catena.ids import ACCOUNT, CHAIN, ENTRY, HOLD, LEDGER, LIEN
 from catena.journal import AccountState
 from catena.ledger.accounts import AccountStatus, AccountType, Side
 from catena.ledger.entries import Entry, EntryType
@@ -25,16 +25,20 @@ __all__ = [
     "AccountView",
     "AssetView",
     "BatchView",
+    "ChainId",
     "EntryId",
     "EntryView",
+    "HoldId",
     "LedgerId",
     "LedgerList",
     "LedgerView",
+    "LienId",
     "LineView",
     "Minor",
     "Moment",
     "ResultView",
     "encode",
+    "settle",
     "view_account",
     "view_entry",
     "view_ledger",
@@ -52,6 +56,9 @@ Minor = Annotated[int, Meta(description="Minor units of the currency.")]
 LedgerId = Annotated[str, Meta(pattern=id_pattern(LEDGER))]
 AccountId = Annotated[str, Meta(pattern=id_pattern(ACCOUNT))]
 EntryId = Annotated[str, Meta(pattern=id_pattern(ENTRY))]
+ChainId = Annotated[str, Meta(pattern=id_pattern(CHAIN))]
+LienId = Annotated[str, Meta(pattern=id_pattern(LIEN))]
+HoldId = Annotated[str, Meta(pattern=id_pattern(HOLD))]
 Moment = Annotated[dt.datetime, Meta(tz=True)]
 Metadata = Annotated[Any, Meta(description="The caller's own.")]
 
@@ -65,7 +72,7 @@ class LineView(Struct, frozen=True, gc=False):
     currency: str
 
 
-class EntryView(Struct, frozen=True):
+class EntryView(Struct, frozen=True, omit_defaults=True):
     """An immutable financial fact: debits equal credits in every currency."""
 
     id: EntryId
@@ -83,6 +90,10 @@ class EntryView(Struct, frozen=True):
         EntryId | None, Meta(description="The entry that this one reverses or refunds.")
     ]
     reversed_by: Annotated[EntryId | None, Meta(description="The reversal in force, if any.")]
+    chain_id: Annotated[
+        ChainId | None, Meta(description="The chain that posted it; left out where none did.")
+    ] = None
+    step: Annotated[str | None, Meta(description="The chain's step that posted it.")] = None
 
 
 class AccountView(Struct, frozen=True):
@@ -162,12 +173,19 @@ def view_entry(entry: Entry, ledger_id: str) -> EntryView:
         None if entry.details is None else _settle(entry.details),
         entry.corrects,
         entry.reversed_by,
+        entry.chain,
+        entry.step,
     )
 
 
 def _settle(text: str) -> Json:
     """JSON as it is always shown: the database gives it back in another order and spacing."""
-    return Json(_encode_sorted(msgspec.json.decode(text)))
+    return settle(msgspec.json.decode(text))
+
+
+def settle(value: Any) -> Json:  # noqa: ANN401  # any JSON
+    """A value as it is always shown."""
+    return Json(_encode_sorted(value))
 
 
 def view_account(state: AccountState, ledger_id: str) -> AccountView:

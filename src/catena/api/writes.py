@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from catena.api.bodies import Body, decode
 from catena.api.problems import PROBLEM_JSON, problem_of_error, problem_of_refusal
 from catena.api.views import encode
+from catena.chains.refusals import ChainRefused
+from catena.chains.step_types import Catalogue
 from catena.errors import CatenaError, Forbidden, InvalidIdempotencyKey
 from catena.journal import Answer, Operation, Piece
 from catena.ledger.refusals import Refusal
@@ -54,13 +56,17 @@ class Reply(NamedTuple):
 
 
 class Context(NamedTuple):
-    """For whom and where a request is done. `params`: of the path; `revision`: of If-Match."""
+    """For whom and where a request is done. `params`: of the path; `revision`: of If-Match.
+
+    `catalogue`: the step types that chains have here.
+    """
 
     caller: Caller
     ledger: Ledger
     request_id: str
     params: Mapping[str, str] = {}
     revision: int | None = None
+    catalogue: Catalogue = Catalogue()
 
     def currency(self, code: str) -> Currency:
         """The currency with this code in this ledger. Raises UnknownCurrency."""
@@ -75,7 +81,8 @@ class Write(NamedTuple):
 
     `scope`: what the caller needs; None when `build` asks for it. `atomic` decides from the
     request whether its operations stand or fall together. `conditional`: it changes what was read,
-    so it comes with If-Match instead of an Idempotency-Key.
+    so it comes with If-Match instead of an Idempotency-Key. `explain` says of a refusal where in
+    the request its reasons are, as JSON pointers and sentences.
     """
 
     name: str
@@ -86,6 +93,7 @@ class Write(NamedTuple):
     atomic: Callable[[Any], bool] = lambda _: True
     body_bytes: int = LIMITS.body_bytes
     conditional: bool = False
+    explain: Callable[[Any, ChainRefused], Sequence[tuple[str, str]]] = lambda *_: ()
 
 
 def require(caller: Caller, scope: str) -> None:
@@ -136,7 +144,7 @@ def submit(
     operations = write.build(request, context)
 
     def answer(result: Answer | CatenaError) -> None:
-        reply(_render(write, context, result))
+        reply(_render(write, context, request, result))
 
     piece = Piece(
         operations,
@@ -163,14 +171,15 @@ def digest(*parts: bytes) -> str:
     return hashlib.blake2b(b"\n".join(parts), digest_size=16).hexdigest()
 
 
-def _render(write: Write, context: Context, result: Answer | CatenaError) -> Reply:
+def _render(write: Write, context: Context, request: Body, result: Answer | CatenaError) -> Reply:
     if isinstance(result, CatenaError):
         return problem_reply(result, context.request_id)
     if result.refused is not None:
         operation = result.refused if write.model.__name__ == "BatchRequest" else None
         refusal = result.results[0]
-        assert isinstance(refusal, Refusal)  # noqa: S101  # what `refused` says
-        problem = problem_of_refusal(refusal, context.request_id, operation)
+        assert isinstance(refusal, Refusal | ChainRefused)  # noqa: S101  # what `refused` says
+        fields = write.explain(request, refusal) if isinstance(refusal, ChainRefused) else ()
+        problem = problem_of_refusal(refusal, context.request_id, operation, fields)
         reply = Reply(problem.status, encode(problem), (), PROBLEM_JSON)
     else:
         reply = write.render(result.results, context)

@@ -1,0 +1,347 @@
+"""Chains, steps, liens and their histories as the API shows them.
+
+Invariant: made from a chain's history alone, so that a first answer can be given again for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Final
+
+from msgspec import Meta, Struct
+
+from catena.api.views import AccountId, ChainId, EntryId, LedgerId, LienId, Minor, Moment, settle
+from catena.chains.chain import Chain, StepRun
+from catena.chains.definition import NO_RETRY, Step
+from catena.chains.history import Event, Failure, Record
+from catena.chains.states import ChainState, StepState
+from catena.db.read.chains import ChainRow
+from catena.db.read.liens import LienRow
+from catena.ids import ENTRY, id_beside
+from catena.liens.liens import LienKind, LienState
+
+__all__ = [
+    "ChainSummary",
+    "ChainView",
+    "FailureView",
+    "LienView",
+    "ProgressView",
+    "TransitionView",
+    "list_transitions",
+    "view_chain",
+    "view_failure",
+    "view_lien",
+    "view_row",
+]
+
+Json = Annotated[Any, Meta(description="Any JSON.")]
+
+
+class FailureView(Struct, frozen=True, omit_defaults=True):
+    """Why a chain or a step failed: a code of the ledger, of chains, or of the partner's."""
+
+    code: str
+    detail: str | None = None
+    step: str | None = None
+    account_id: AccountId | None = None
+
+
+class NeedView(Struct, frozen=True):
+    """A step that comes first, and how far it must be."""
+
+    step: str
+    phase: str
+
+
+class RetryView(Struct, frozen=True):
+    """When a refused step is tried again."""
+
+    attempts: int
+    first_seconds: float
+    cap_seconds: float
+    never: Sequence[str]
+
+
+class StepView(Struct, frozen=True, omit_defaults=True):
+    """A step, and what has become of it. What is not set is left out."""
+
+    name: str
+    type: str
+    state: StepState
+    inputs: Json
+    depends_on: Sequence[NeedView]
+    when: Sequence[str] = ()
+    retry: RetryView | None = None
+    timeout_seconds: float | None = None
+    on_timeout: str | None = None
+    compensation: Json = None
+    pivot: bool = False
+    attempts: Annotated[int, Meta(description="How often it was tried.")] = 0
+    undo_attempts: Annotated[int, Meta(description="How often its undo was tried.")] = 0
+    parked: Annotated[bool, Meta(description="It waits for an operator.")] = False
+    due_at: Annotated[Moment | None, Meta(description="When it is tried or asked again.")] = None
+    deadline: Annotated[Moment | None, Meta(description="When its time runs out.")] = None
+    result: Annotated[Any, Meta(description="What it gave to the steps after it.")] = None
+    failure: FailureView | None = None
+    commit_seq: Annotated[
+        int, Meta(description="Its number among the steps that committed; undone in reverse.")
+    ] = 0
+    entry_id: Annotated[EntryId | None, Meta(description="What it posted.")] = None
+    undo_entry_id: Annotated[EntryId | None, Meta(description="What undid that.")] = None
+    lien_id: Annotated[
+        LienId | None, Meta(description="The lien that it made, extended or released.")
+    ] = None
+    proceeds: Annotated[Sequence[LienId], Meta(description="Liens that its credits made.")] = ()
+
+
+class ProgressView(Struct, frozen=True):
+    """How many of its steps a chain has done or skipped."""
+
+    done: int
+    total: int
+
+
+class HeldView(Struct, frozen=True):
+    """Why and until when a chain is held, and what happens then."""
+
+    since: Moment
+    until: Moment
+    then: str
+    reason: str
+
+
+class ChainView(Struct, frozen=True):
+    """A chain: steps that happen all or not at all."""
+
+    id: ChainId
+    ledger_id: LedgerId
+    number: Annotated[int, Meta(description="Of the last event of its history.")]
+    type: Annotated[str, Meta(description="The caller's own kind of chain.")]
+    reference: str | None
+    description: str | None
+    metadata: Annotated[Any, Meta(description="The caller's own.")]
+    state: ChainState
+    progress: ProgressView
+    parked: Annotated[bool, Meta(description="A step waits for an operator.")]
+    failure: FailureView | None
+    pending_failure: Annotated[
+        FailureView | None, Meta(description="What takes effect if the pivot is refused.")
+    ]
+    hold: HeldView | None
+    timeout_seconds: float | None
+    created_at: Moment
+    updated_at: Moment
+    expires_at: Moment | None
+    ended_at: Moment | None
+    steps: Sequence[StepView]
+
+
+class ChainSummary(Struct, frozen=True):
+    """A chain as lists show it."""
+
+    id: ChainId
+    ledger_id: LedgerId
+    number: int
+    type: str
+    reference: str | None
+    state: ChainState
+    progress: ProgressView
+    parked: bool
+    created_at: Moment
+    updated_at: Moment
+
+
+class LienView(Struct, frozen=True):
+    """Money on an account that belongs to one chain. Minor units of the account's currency."""
+
+    id: LienId
+    ledger_id: LedgerId
+    chain_id: ChainId
+    chain_type: str
+    chain_state: ChainState
+    step: str
+    account_id: AccountId
+    kind: LienKind
+    state: LienState
+    amount: Minor
+    remaining: Minor
+    drawn: Minor
+    released: Minor
+    taken_back: Minor
+    expires_at: Moment | None
+    created_at: Moment
+
+
+class TransitionView(Struct, frozen=True, omit_defaults=True):
+    """One event of a chain's history."""
+
+    number: Annotated[int, Meta(description="Gapless within the chain, from 1.")]
+    at: Moment
+    event: Annotated[str, Meta(description="The state that was reached, or what happened.")]
+    step: Annotated[str | None, Meta(description="Left out: it is the chain's own.")] = None
+    by: Annotated[str | None, Meta(description="The key that asked for it.")] = None
+    reason: str | None = None
+    data: Annotated[Any, Meta(description="What else the event says.")] = None
+
+
+def view_chain(chain: Chain, ledger_id: str) -> ChainView:
+    """The chain as the API shows it."""
+    definition = chain.definition
+    assert chain.created_at is not None  # noqa: S101  # it has a history
+    assert chain.updated_at is not None  # noqa: S101
+    return ChainView(
+        chain.id,
+        ledger_id,
+        chain.number,
+        definition.type,
+        definition.reference,
+        definition.description,
+        settle(dict(definition.metadata or {})),
+        chain.state,
+        ProgressView(sum(run.is_done for run in chain.steps.values()), len(chain.steps)),
+        next(chain.parked(), None) is not None,
+        view_failure(chain.failure),
+        view_failure(chain.pending_failure),
+        _view_hold(chain),
+        definition.timeout_seconds,
+        chain.created_at,
+        chain.updated_at,
+        chain.expires_at,
+        chain.ended_at,
+        [_view_step(run) for run in chain.steps.values()],
+    )
+
+
+def view_failure(failure: Failure | None) -> FailureView | None:
+    """The failure as the API shows it."""
+    if failure is None:
+        return None
+    return FailureView(failure.code, failure.detail or None, failure.step, failure.account)
+
+
+def _view_hold(chain: Chain) -> HeldView | None:
+    if chain.held_at is None or chain.held_until is None:
+        return None
+    hold = chain.hold
+    return HeldView(chain.held_at, chain.held_until, hold["then"], hold.get("why", ""))
+
+
+def _view_step(run: StepRun) -> StepView:
+    step = run.definition
+    return StepView(
+        name=step.name,
+        type=step.type,
+        state=run.state,
+        inputs=settle(dict(step.inputs)),
+        depends_on=[
+            NeedView(need.step, "accepted" if need.accepted else "completed") for need in step.needs
+        ],
+        when=tuple(step.when),
+        retry=_view_retry(step),
+        timeout_seconds=step.timeout_seconds,
+        on_timeout="continue" if step.goes_on else None,
+        compensation=None if step.compensation is None else settle(dict(step.compensation)),
+        pivot=step.pivot,
+        attempts=run.attempt,
+        undo_attempts=run.undo_attempt,
+        parked=run.parked,
+        due_at=run.due_at,
+        deadline=run.deadline,
+        result=settle(dict(run.result)) if run.result else None,
+        failure=view_failure(run.failure),
+        commit_seq=run.seq,
+        entry_id=run.entry,
+        undo_entry_id=run.undone_by,
+        lien_id=run.lien,
+        proceeds=tuple(run.proceeds),
+    )
+
+
+def _view_retry(step: Step) -> RetryView | None:
+    retry = step.retry
+    if retry == NO_RETRY:
+        return None
+    never = sorted(retry.never)
+    return RetryView(retry.attempts, retry.first_seconds, retry.cap_seconds, never)
+
+
+def view_row(row: ChainRow, ledger_id: str) -> ChainSummary:
+    """A chain's index card as the API shows it."""
+    return ChainSummary(
+        row.id,
+        ledger_id,
+        row.number,
+        row.type,
+        row.reference,
+        row.state,
+        ProgressView(row.done, row.steps),
+        row.parked,
+        row.created_at,
+        row.updated_at,
+    )
+
+
+def view_lien(row: LienRow, ledger_id: str) -> LienView:
+    """A lien as the API shows it."""
+    return LienView(
+        row.id,
+        ledger_id,
+        row.chain,
+        row.chain_type,
+        row.chain_state,
+        row.step,
+        row.account,
+        row.kind,
+        row.state,
+        row.amount,
+        row.remaining,
+        row.drawn,
+        row.released,
+        row.taken_back,
+        row.expires_at,
+        row.created_at,
+    )
+
+
+# --- histories --------------------------------------------------------------------------------
+
+
+def list_transitions(record: Record) -> Iterator[TransitionView]:
+    """The events of one commit as the API shows them."""
+    for number, event in enumerate(record.events, record.first):
+        data = dict(_tell(event, record))
+        yield TransitionView(
+            number,
+            record.at,
+            event.to,
+            event.step or None,
+            event.data.get("by"),
+            event.data.get("why") or None,
+            settle(data) if data else None,
+        )
+
+
+_UNTOLD: Final = frozenset({"by", "why"})
+_RENAMED: Final = {"lien": "lien_id", "account": "account_id", "seq": "commit_seq"}
+
+
+def _tell(event: Event, record: Record) -> Iterator[tuple[str, Any]]:
+    """What else an event says, in the API's words."""
+    for name, value in event.data.items():
+        if name in _UNTOLD:
+            continue
+        if name == "entry":
+            assert record.id is not None  # noqa: S101  # it is committed
+            yield "entry_id", id_beside(ENTRY, record.id, value)
+        elif name == "draws":
+            yield name, [{"lien_id": lien, "amount": amount} for lien, amount in value]
+        elif name == "liens":
+            yield name, [_tell_lien(row) for row in value]
+        else:
+            yield _RENAMED.get(name, name), value
+
+
+def _tell_lien(row: Sequence[Any]) -> Mapping[str, Any]:
+    id, account, kind, amount, seconds = row
+    told = {"lien_id": id, "account_id": account, "kind": kind, "amount": amount}
+    return told if seconds is None else {**told, "expires_seconds": seconds}

@@ -1,0 +1,301 @@
+"""Holds: funds that are authorised now, and captured in parts or given back later.
+
+Underneath is a chain of the type `hold`: a reservation, and a wait for its close. Its timeout rolls
+it back before the first capture, which is its pivot; after that the wait's own ends it well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+from msgspec import Meta, Struct
+from pydantic import Field
+
+from catena.api.bodies import AccountId as AccountText
+from catena.api.bodies import Amount, Body, CurrencyCode, Metadata, Reference, Seconds, Text
+from catena.api.chain_views import FailureView, view_failure
+from catena.api.chains import HOLD_TYPE
+from catena.api.commands import chain_of, on_chain
+from catena.api.liens import refuse_held
+from catena.api.plans import explain_flaws
+from catena.api.views import (
+    AccountId,
+    ChainId,
+    EntryId,
+    HoldId,
+    LedgerId,
+    Minor,
+    Moment,
+    encode,
+    settle,
+)
+from catena.api.writes import Context, Reply, Write
+from catena.auth.scopes import Scope
+from catena.chains import machine
+from catena.chains.appending import append_tried, name_step
+from catena.chains.books import Books
+from catena.chains.chain import Chain, StepRun
+from catena.chains.definition import Definition, Need, Step
+from catena.chains.forward import find_lien
+from catena.chains.history import Failure
+from catena.chains.refusals import ChainRefusal, ChainRefused, Command, refuse
+from catena.chains.states import ChainState
+from catena.errors import InvalidInput
+from catena.ids import CHAIN, HOLD, new_id
+from catena.journal import CreateChain, Operation, Result
+from catena.ledger.refusals import Refusal
+
+__all__ = ["AUTHORISE", "CAPTURE", "VOID", "HoldRequest", "HoldView", "view_hold"]
+
+_AUTHORISE, _OPEN, _CLOSE = "authorise", "open", "close"
+
+
+class HoldState(StrEnum):
+    """What has become of a hold."""
+
+    AUTHORISED = "authorised"
+    PARTLY_CAPTURED = "partly_captured"
+    CAPTURED = "captured"
+    VOIDED = "voided"
+    EXPIRED = "expired"
+    REFUSED = "refused"
+
+
+class HoldRequest(Body):
+    """Reserve funds to be captured later, by whoever is named now or then."""
+
+    account_id: AccountText
+    amount: Amount
+    currency: CurrencyCode
+    destination_account_id: Annotated[
+        AccountText | None, Field(description="Who receives what is captured, if nobody else.")
+    ] = None
+    expires_seconds: Annotated[
+        Seconds, Field(description="Then it is over: given back, or its rest after a capture.")
+    ]
+    reference: Annotated[Reference | None, Field(description="The caller's own.")] = None
+    metadata: Metadata | None = None
+
+
+class CaptureRequest(Body):
+    """Give a part to its receiver, whose it is at once."""
+
+    amount: Annotated[Amount | None, Field(description="Left out: all that remains.")] = None
+    destination_account_id: Annotated[
+        AccountText | None, Field(description="Left out: the one that the hold names.")
+    ] = None
+    final: Annotated[
+        bool, Field(description="Nothing more will be captured: the rest is given back.")
+    ] = False
+
+
+class VoidRequest(Body):
+    """Give back what remains: after a capture that completes the hold, before one it undoes it."""
+
+    reason: Text | None = None
+
+
+class CaptureView(Struct, frozen=True):
+    """A capture that was made."""
+
+    step: str
+    amount: Minor
+    destination_account_id: AccountId
+    entry_id: EntryId | None
+
+
+class HoldView(Struct, frozen=True):
+    """Funds that are authorised, and what was captured of them. Minor units of `currency`."""
+
+    id: HoldId
+    ledger_id: LedgerId
+    chain_id: ChainId
+    state: HoldState
+    account_id: AccountId
+    destination_account_id: AccountId | None
+    amount: Minor
+    currency: str
+    captured: Minor
+    remaining: Annotated[int, Meta(description="What can still be captured.")]
+    captures: Sequence[CaptureView]
+    reference: str | None
+    metadata: Annotated[Any, Meta(description="The caller's own.")]
+    failure: FailureView | None
+    created_at: Moment
+    expires_at: Moment | None
+    ended_at: Moment | None
+
+
+def view_hold(chain: Chain, ledger_id: str) -> HoldView:
+    """The hold as the API shows it."""
+    terms = chain.definition.metadata or {}
+    reserved = chain.steps[_AUTHORISE].definition.inputs
+    captures = list(_list_captures(chain))
+    lien = find_lien(chain, _AUTHORISE)
+    assert chain.created_at is not None  # noqa: S101  # it has a history
+    return HoldView(
+        HOLD + chain.id[4:],
+        ledger_id,
+        chain.id,
+        _state_of(chain),
+        reserved["account_id"],
+        terms.get("destination_account_id"),
+        reserved["amount"],
+        terms["currency"],
+        sum(capture.amount for capture in captures),
+        0 if lien is None else lien.remaining,
+        captures,
+        chain.definition.reference,
+        settle(terms.get("metadata") or {}),
+        view_failure(chain.failure),
+        chain.created_at,
+        chain.expires_at,
+        chain.ended_at,
+    )
+
+
+def _list_captures(chain: Chain) -> Iterator[CaptureView]:
+    for run in _captures_of(chain):
+        inputs = run.definition.inputs
+        yield CaptureView(run.name, inputs["amount"], inputs["destination_account_id"], run.entry)
+
+
+def _captures_of(chain: Chain) -> Iterator[StepRun]:
+    return (r for r in chain.steps.values() if r.definition.type == "capture" and r.seq)
+
+
+_VOIDED: Final = frozenset(
+    {"voided", "cancelled", "rejected", "hold_expired", "compensated_by_hand"}
+)
+
+
+def _state_of(chain: Chain) -> HoldState:
+    if chain.failure is not None:
+        if chain.failure.code in _VOIDED:
+            return HoldState.VOIDED
+        timed_out = chain.failure.code == "chain_timed_out"
+        return HoldState.EXPIRED if timed_out else HoldState.REFUSED
+    if chain.state is ChainState.COMPLETED:
+        return HoldState.CAPTURED
+    return HoldState.PARTLY_CAPTURED if chain.pivot_is_past else HoldState.AUTHORISED
+
+
+# --- what holds are told ----------------------------------------------------------------------
+
+
+def _authorise(request: HoldRequest, context: Context) -> Sequence[Operation]:
+    if request.destination_account_id == request.account_id:
+        sentence = "Source and destination must differ."
+        raise InvalidInput(fields=[("/destination_account_id", sentence)])
+    terms = {
+        "currency": context.currency(request.currency).code,
+        "destination_account_id": request.destination_account_id,
+        "metadata": request.metadata,
+    }
+    inputs = {
+        "account_id": request.account_id,
+        "amount": request.amount,
+        "currency": terms["currency"],
+    }
+    steps = (
+        Step(_AUTHORISE, "lien.reserve", inputs),
+        Step(
+            _OPEN,
+            "wait",
+            {"signal": _CLOSE},
+            (Need(_AUTHORISE),),
+            timeout_seconds=request.expires_seconds,
+            goes_on=True,
+        ),
+    )
+    definition = Definition(
+        steps,
+        HOLD_TYPE,
+        request.reference,
+        metadata={name: value for name, value in terms.items() if value is not None},
+        timeout_seconds=request.expires_seconds,
+    )
+    return (CreateChain(new_id(CHAIN), definition, context.caller.id),)
+
+
+def _capture(request: CaptureRequest, context: Context) -> Sequence[Operation]:
+    # `receiver` and `currency` are of the hold's own terms, which never change.
+    receiver = request.destination_account_id or context.params["receiver"]
+    if not receiver:
+        sentence = "The hold names nobody: say who receives it."
+        raise InvalidInput(fields=[("/destination_account_id", sentence)])
+    by = context.caller.id
+
+    def act(chain: Chain, books: Books) -> ChainRefused | Refusal | None:
+        refused = refuse(chain, Command.APPEND) or refuse_held(chain)
+        if refused is not None:
+            return refused
+        if chain.expires_at is not None and chain.expires_at <= books.now:
+            return ChainRefused(ChainRefusal.CHAIN_NOT_RUNNING, chain.id)  # its timer is late
+        lien = find_lien(chain, _AUTHORISE)
+        if lien is None or not lien.may_end_early:
+            return ChainRefused(ChainRefusal.LIEN_NOT_OPEN, chain.id, _AUTHORISE)
+        amount = request.amount or lien.remaining
+        if not 0 < amount <= lien.remaining:
+            code = ChainRefusal.LIEN_TOO_SMALL
+            return ChainRefused(code, chain.id, lien.step, lien=lien.id, account=lien.account)
+        inputs = {
+            "lien": _AUTHORISE,
+            "destination_account_id": receiver,
+            "amount": amount,
+            "currency": context.params["currency"],
+        }
+        is_last = request.final or amount == lien.remaining
+        name, needs = name_step(chain, "capture"), (Need(_AUTHORISE),)
+        step = Step(name, "capture", inputs, needs, pivot=chain.pivot is None)
+        no = append_tried(chain, books, step=step, by=by)
+        if no is None and is_last:
+            machine.signal(chain, books, _CLOSE, None, by)
+        return no
+
+    return on_chain(context, act, [receiver])
+
+
+def _void(request: VoidRequest, context: Context) -> Sequence[Operation]:
+    by = context.caller.id
+
+    def act(chain: Chain, books: Books) -> ChainRefused | None:
+        refused = refuse(chain, Command.APPEND)
+        if refused is not None:
+            return refused
+        if chain.pivot_is_past:
+            machine.signal(chain, books, _CLOSE, None, by)
+        else:
+            machine.cancel(chain, books, Failure("voided", request.reason or ""), by)
+        return None
+
+    return on_chain(context, act)
+
+
+def _render_new(results: Sequence[Result], context: Context) -> Reply:
+    view = view_hold(chain_of(results), context.ledger.id)
+    return Reply(201, encode(view), ((b"location", b"/v1/holds/" + view.id.encode()),))
+
+
+def _render(results: Sequence[Result], context: Context) -> Reply:
+    return Reply(200, encode(view_hold(chain_of(results), context.ledger.id)))
+
+
+def _explain_new(_: HoldRequest, refusal: ChainRefused) -> Sequence[tuple[str, str]]:
+    return [("/account_id", flaw.text) for flaw in refusal.flaws]
+
+
+def _explain_capture(_: CaptureRequest, refusal: ChainRefused) -> Sequence[tuple[str, str]]:
+    return [("/destination_account_id", text) for _, text in explain_flaws({}, refusal.flaws)]
+
+
+_SCOPE: Final = Scope.LIENS_WRITE
+AUTHORISE: Final = Write(
+    "authorise_hold", HoldRequest, _SCOPE, _authorise, _render_new, explain=_explain_new
+)
+CAPTURE: Final = Write(
+    "capture_hold", CaptureRequest, _SCOPE, _capture, _render, explain=_explain_capture
+)
+VOID: Final = Write("void_hold", VoidRequest, _SCOPE, _void, _render)

@@ -1,0 +1,156 @@
+"""From the steps of a request to those of a chain, and from the flaws of those back to its places.
+
+Invariant: whatever can be known without the books is refused here, before anything is stored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from catena.api.steps import GroupStep, LinkRequest, OutsideStep, StepBody, scope_of
+from catena.api.writes import Context, require
+from catena.chains.definition import NO_RETRY, Family, Need, Retry, Step, flatten
+from catena.chains.expressions import find_expressions, is_expression
+from catena.chains.postings import build_draft
+from catena.chains.validator import Flaw, find_flaws
+from catena.errors import InvalidChain, InvalidInput, UnknownCurrency
+from catena.ledger.entries import balance_by_currency
+from catena.settings import LIMITS
+
+__all__ = ["Plan", "explain_flaws", "place_steps", "read_plan"]
+
+_CURRENCIES: Final = ("currency", "source_currency", "destination_currency")
+_QUOTED: Final = re.compile(r"'[^']*'")
+
+
+class Plan(NamedTuple):
+    """Steps, and where in the request each stands, as a JSON pointer by its name."""
+
+    steps: Sequence[Step]
+    places: Mapping[str, str]
+
+
+def place_steps(requests: Sequence[StepBody]) -> Plan:
+    """The steps that a list asks for, groups and all, in their order."""
+    placed = list(_place(requests, "/steps"))
+    return Plan([step for step, _ in placed], {step.name: place for step, place in placed})
+
+
+def _place(requests: Sequence[StepBody], at: str) -> Iterator[tuple[Step, str]]:
+    before: str | None = None
+    for index, request in enumerate(requests):
+        place = f"{at}/{index}"
+        step = _read(request, before)
+        before = request.name
+        if not isinstance(request, GroupStep):
+            yield step, place
+            continue
+        members = list(_place(request.steps, f"{place}/steps"))
+        places = {f"{step.name}.{member.name}": inner for member, inner in members}
+        for flat in flatten(step, [member for member, _ in members]):
+            yield flat, places.get(flat.name, place)
+
+
+def _read(request: Any, before: str | None) -> Step:  # noqa: ANN401  # any of the step models
+    links = request.depends_on
+    if links is None:
+        needs: Sequence[Need] = () if before is None else (Need(before),)
+    else:
+        needs = [
+            Need(link.step, link.phase == "accepted")
+            if isinstance(link, LinkRequest)
+            else Need(link)
+            for link in links
+        ]
+    when = request.when
+    conditions = () if when is None else (when,) if isinstance(when, str) else tuple(when)
+    if isinstance(request, GroupStep):
+        return Step(request.name, request.type, {}, needs, conditions)
+    retry = getattr(request, "retry", None)
+    return Step(
+        request.name,
+        request.type,
+        _read_inputs(request),
+        needs,
+        conditions,
+        NO_RETRY
+        if retry is None
+        else Retry(
+            retry.attempts, retry.first_seconds, retry.cap_seconds, frozenset(retry.never or ())
+        ),
+        getattr(request, "timeout_seconds", None),
+        getattr(request, "on_timeout", "fail") == "continue",
+        getattr(request, "compensation", None),
+        getattr(request, "pivot", False),
+    )
+
+
+def _read_inputs(request: Any) -> dict[str, Any]:  # noqa: ANN401  # any of the step models
+    if isinstance(request, OutsideStep):
+        return request.inputs or {}
+    inputs: dict[str, Any] = request.inputs.model_dump(mode="json", exclude_unset=True)
+    return {name: value for name, value in inputs.items() if value is not None}
+
+
+def read_plan(requests: Sequence[StepBody], context: Context, *, before: bool = False) -> Plan:
+    """The steps of a request. `before`: others come before them, which are not known here.
+
+    Raises Forbidden, UnknownCurrency or InvalidChain.
+    """
+    plan = place_steps(requests)
+    for type in dict.fromkeys(step.type for step in plan.steps):
+        scope = scope_of(type)
+        if scope is not None:
+            require(context.caller, scope)
+    if len(plan.steps) > LIMITS.chain_steps:
+        sentence = f"A chain has {LIMITS.chain_steps} steps at most."
+        raise InvalidChain(fields=[("/steps", sentence)])
+    flaws = list(_find_bad_constants(plan.steps, context))
+    if not before:
+        flaws += find_flaws(plan.steps, context.catalogue)
+    if flaws:
+        raise InvalidChain(fields=explain_flaws(plan.places, flaws))
+    return plan
+
+
+def _find_bad_constants(steps: Iterable[Step], context: Context) -> Iterator[Flaw]:
+    """Steps of the books whose constants mean nothing together. Raises UnknownCurrency."""
+    for step in steps:
+        inputs = step.inputs
+        if step.family not in (Family.LEDGER, Family.LIEN):
+            continue
+        for code in [*map(inputs.get, _CURRENCIES), *_line_currencies(inputs)]:
+            if isinstance(code, str):
+                context.currency(code)
+        if step.family is Family.LIEN or step.type == "capture":
+            continue
+        if next(find_expressions(inputs), None) is not None:
+            continue
+        try:
+            draft = build_draft(step.type, inputs, context.ledger.id, context.ledger.assets)
+        except UnknownCurrency:
+            raise
+        except InvalidInput as error:
+            yield Flaw(step.name, "inputs", error.detail)
+            continue
+        if any(balance_by_currency(draft.lines).values()):
+            yield Flaw(step.name, "inputs/lines", "Debits and credits differ in some currency.")
+
+
+def _line_currencies(inputs: Mapping[str, Any]) -> Iterator[Any]:
+    lines = inputs.get("lines")
+    if lines is not None and not is_expression(lines):
+        yield from (line["currency"] for line in lines)
+
+
+def explain_flaws(places: Mapping[str, str], flaws: Iterable[Flaw]) -> list[tuple[str, str]]:
+    """Flaws as JSON pointers into the request and sentences, without what was sent."""
+    return [
+        (f"{places.get(flaw.step, '')}/{flaw.part}", _QUOTED.sub("this", flaw.text))
+        for flaw in list(flaws)[:_FLAWS_SHOWN]
+    ]
+
+
+_FLAWS_SHOWN: Final = 20

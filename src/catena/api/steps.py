@@ -1,0 +1,292 @@
+"""Steps of chains as requests name them: a model for each built-in type, one for all others.
+
+Invariant: the models are made of the table of step types, so that neither has an input that the
+other lacks; what is a constant is checked here like the same field of a transfer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Union
+
+from pydantic import Discriminator, Field, StringConstraints, Tag, create_model
+
+from catena.api.bodies import (
+    STEP_PATTERN,
+    AccountId,
+    Amount,
+    Body,
+    CurrencyCode,
+    JsonObject,
+    Metadata,
+    RateText,
+    Reference,
+    Seconds,
+    Text,
+    id_pattern,
+    or_expression,
+)
+from catena.api.fees import Fees
+from catena.auth.scopes import Scope
+from catena.chains.definition import Family, family_of
+from catena.chains.step_types import BUILT_IN, Input, StepType
+from catena.ids import ENTRY
+from catena.ledger.accounts import Side
+from catena.settings import LIMITS
+
+__all__ = ["AnyStep", "GroupStep", "LinkRequest", "OutsideStep", "StepBody", "StepName", "scope_of"]
+
+_NAMES: Final = r"^[a-z][a-z0-9_]{0,39}$"
+_TYPES: Final = r"^[a-z][a-z0-9_.]{0,59}$"
+
+StepName = Annotated[
+    str,
+    StringConstraints(pattern=STEP_PATTERN),
+    Field(description="A step's name; of a group's step, the group's before a dot."),
+]
+_OwnName = Annotated[
+    str,
+    StringConstraints(pattern=_NAMES),
+    Field(description="Unique within the chain, or within its group.", examples=["pay"]),
+]
+_Cel = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=LIMITS.expression_characters, pattern=r"^[^\x00]*$"),
+]
+
+
+def _how_many(value: object) -> str:
+    return "<many>" if isinstance(value, list) else "<one>"
+
+
+_Conditions = Annotated[
+    Annotated[_Cel, Tag("<one>")]
+    | Annotated[list[_Cel], Field(min_length=1, max_length=LIMITS.step_conditions), Tag("<many>")],
+    Discriminator(_how_many),
+    Field(
+        description="CEL: all must be true, else the step is skipped.",
+        examples=["steps.check.state == 'completed'"],
+    ),
+]
+
+
+class LinkRequest(Body):
+    """A step that comes first, and how far it must be."""
+
+    step: StepName
+    phase: Annotated[
+        Literal["completed", "accepted"],
+        Field(description="accepted: the partner has taken it, its outcome may be open."),
+    ] = "completed"
+
+
+def _link_kind(value: object) -> str:
+    return "<many>" if isinstance(value, dict | LinkRequest) else "<one>"
+
+
+_Link = Annotated[
+    Annotated[StepName, Tag("<one>")] | Annotated[LinkRequest, Tag("<many>")],
+    Discriminator(_link_kind),
+]
+
+
+class RetryRequest(Body):
+    """When a step that was refused for now is tried again: backoff that doubles, full jitter."""
+
+    attempts: Annotated[int, Field(ge=1, le=LIMITS.step_attempts)]
+    first_seconds: Seconds = 1.0
+    cap_seconds: Seconds = 60.0
+    never: Annotated[
+        list[Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.-]{1,80}$")]] | None,
+        Field(max_length=50, description="Codes of refusals that are final at once."),
+    ] = None
+
+
+class StepBody(Body):
+    """What every step has."""
+
+    name: _OwnName
+    depends_on: Annotated[
+        list[_Link] | None,
+        Field(
+            max_length=LIMITS.chain_steps,
+            description="Steps that come first; left out: the one before it in the list. An empty"
+            " list: none.",
+        ),
+    ] = None
+    when: _Conditions | None = None
+
+
+class _Tried(StepBody):
+    """What is tried again."""
+
+    retry: RetryRequest | None = None
+    timeout_seconds: Annotated[
+        Seconds | None, Field(description="From its first attempt; then it has failed.")
+    ] = None
+
+
+class _Ledger(_Tried):
+    """A step that posts."""
+
+    pivot: Annotated[
+        bool, Field(description="It is never undone; after it the chain only goes forward.")
+    ] = False
+
+
+class _Wait(StepBody):
+    """A step that waits."""
+
+    timeout_seconds: Seconds | None = None
+    on_timeout: Annotated[
+        Literal["fail", "continue"], Field(description="What the end of its time means.")
+    ] = "fail"
+
+
+class OutsideStep(_Tried):
+    """A step that calls somebody: `http`, or a type that was installed. Inputs are the type's own;
+    any of them, and any part of one, can be an expression.
+    """
+
+    type: Annotated[
+        str,
+        StringConstraints(pattern=_TYPES),
+        Field(json_schema_extra={"not": {"enum": sorted(BUILT_IN)}}, examples=["http"]),
+    ]
+    inputs: JsonObject | None = None
+    compensation: Annotated[
+        JsonObject | None,
+        Field(description='What undoes it, in its type\'s words; {"type": "none"}: nothing.'),
+    ] = None
+    pivot: bool = False
+
+
+class GroupStep(StepBody):
+    """A group of steps that stands for one: it is done when all of them are."""
+
+    type: Literal["chain"]
+    steps: Annotated[list[AnyStep], Field(min_length=1, max_length=LIMITS.chain_steps)]
+
+
+class LineInput(Body):
+    """One debit or credit of a free entry."""
+
+    account_id: or_expression(AccountId)  # type: ignore[valid-type]  # a type made of one
+    side: Side
+    amount: or_expression(Amount)  # type: ignore[valid-type]
+    currency: CurrencyCode
+
+
+_LINES: Final = Annotated[list[LineInput], Field(min_length=2, max_length=LIMITS.entry_lines)]
+_EntryId = Annotated[str, StringConstraints(pattern=id_pattern(ENTRY))]
+_Through = Literal["clearing", "holding"]
+_EntryType = Literal["adjustment", "transfer", "fee", "deposit", "withdrawal"]
+
+_CONSTANTS: Final[Mapping[str, Any]] = {
+    "source_account_id": AccountId,
+    "destination_account_id": AccountId,
+    "account_id": AccountId,
+    "fee_account_id": AccountId,
+    "amount": Amount,
+    "source_amount": Amount,
+    "destination_amount": Amount,
+    "currency": CurrencyCode,
+    "source_currency": CurrencyCode,
+    "destination_currency": CurrencyCode,
+    "rate": RateText,
+    "fees": Fees,
+    "through": _Through,
+    "lien": Annotated[StepName, Field(description="The step that made the lien.")],
+    "pool_only": Annotated[bool, Field(description="Spend nothing but what is under lien.")],
+    "lines": _LINES,
+    "entry_type": _EntryType,
+    "entry_id": _EntryId,
+    "description": Text,
+    "reference": Reference,
+    "metadata": Metadata,
+    "expires_seconds": Seconds,
+    "on_expiry": Literal["fail", "continue"],
+    "signal": Annotated[StepName, Field(description="Left out: the step's own name.")],
+    "seconds": Seconds,
+    "correlation": Text,
+}
+"""The type of an input's constants, by its name."""
+
+_ABOUT: Final = {
+    "transfer": "Move an amount from one account to another.",
+    "deposit": "Credit a wallet with money that came in through a system account.",
+    "withdrawal": "Debit a wallet for money that leaves through a system account.",
+    "fee": "Charge a fee.",
+    "exchange": "Sell an amount of one currency for another; fix either side.",
+    "entry": "Post a free entry.",
+    "reversal": "Reverse an entry that is not the chain's own.",
+    "capture": "Give a part of a reservation to its receiver: the pivot, or after it.",
+    "lien.reserve": "Reserve funds for this chain alone.",
+    "lien.extend": "Have a reservation expire later.",
+    "lien.release": "Give the unused rest of a reservation back.",
+    "wait": "Wait for a signal, or for a time (`seconds`).",
+}
+_BASES: Final = {Family.LEDGER: _Ledger, Family.LIEN: _Tried, Family.WAIT: _Wait}
+
+
+def _input_type(name: str, wanted: Input) -> tuple[Any, Any]:
+    constant = _CONSTANTS[name]
+    kind = constant if wanted.constant else or_expression(constant)
+    return (kind, ...) if wanted.required else (kind | None, None)
+
+
+def _make_model(type: StepType) -> Any:  # noqa: ANN401  # a model
+    title = "".join(part.capitalize() for part in type.name.split("."))
+    fields: Any = {name: _input_type(name, wanted) for name, wanted in type.inputs.items()}
+    inputs = create_model(f"{title}Inputs", __base__=Body, **fields)
+    needed = any(wanted.required for wanted in type.inputs.values())
+    told: Any = {
+        "type": (Literal[type.name], ...),
+        "inputs": (inputs, ...) if needed else (inputs, inputs()),
+    }
+    base: Any = _BASES[family_of(type.name)]
+    return create_model(f"{title}Step", __base__=base, __doc__=_ABOUT[type.name], **told)
+
+
+MODELS: Final = {name: _make_model(type) for name, type in BUILT_IN.items() if name != "chain"}
+_OUTSIDE: Final = "<outside>"
+
+
+def _step_kind(value: object) -> str:
+    type = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return f"<{type}>" if isinstance(type, str) and type in BUILT_IN else _OUTSIDE
+
+
+AnyStep: Any = Annotated[
+    Union[  # of a table
+        (
+            *(Annotated[model, Tag(f"<{name}>")] for name, model in MODELS.items()),
+            Annotated[GroupStep, Tag("<chain>")],
+            Annotated[OutsideStep, Tag(_OUTSIDE)],
+        )
+    ],
+    Discriminator(_step_kind),
+]
+"""Any step that a request can hold."""
+GroupStep.model_rebuild()
+
+_SCOPES: Final = {
+    "transfer": Scope.TRANSFERS_WRITE,
+    "deposit": Scope.DEPOSITS_WRITE,
+    "withdrawal": Scope.WITHDRAWALS_WRITE,
+    "exchange": Scope.EXCHANGES_WRITE,
+    "entry": Scope.ENTRIES_WRITE,
+    "fee": Scope.ENTRIES_WRITE,
+    "reversal": Scope.CORRECTIONS_WRITE,
+    "capture": Scope.LIENS_WRITE,
+    "lien.reserve": Scope.LIENS_WRITE,
+    "lien.extend": Scope.LIENS_WRITE,
+    "lien.release": Scope.LIENS_WRITE,
+    "wait": None,
+    "chain": None,
+}
+
+
+def scope_of(type: str) -> Scope | None:
+    """What a caller needs to put a step of this type into a chain, beside that of the chain."""
+    return _SCOPES.get(type, Scope.CHAINS_CALL)

@@ -1,0 +1,142 @@
+"""Holds: funds authorised now, captured in parts or whole, voided, expired; over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.chain_bodies import balance
+from tests.contract import read_problem
+from tests.server import Api
+
+
+def authorise(service: Api, account: str, amount: int = 500, **more: object) -> dict[str, Any]:
+    """A hold in dollars for a week."""
+    body = {"account_id": account, "amount": amount, "currency": "USD", "expires_seconds": 604800}
+    hold: dict[str, Any] = service.make("/v1/holds", {**body, **more})
+    return hold
+
+
+def test_a_hold_is_captured_in_parts_and_the_rest_given_back(service: Api) -> None:
+    """Each capture is the receiver's at once; the final one ends the hold and frees the rest."""
+    al, shop = service.open_account(funded=1000), service.open_account()
+    hold = authorise(service, al, destination_account_id=shop, reference="r", metadata={"a": 1})
+    assert (hold["state"], hold["remaining"]) == ("authorised", 500)
+    assert balance(service, al) == (1000, 500)
+    path = f"/v1/holds/{hold['id']}"
+    assert service.read(path) == hold
+    part = service.post(f"{path}/capture", {"amount": 200}, key="c")
+    assert part.status_code == 200, part.text
+    assert part.json()["state"] == "partly_captured"
+    assert (balance(service, al), balance(service, shop)) == ((800, 300), (200, 0))
+    last = service.post(f"{path}/capture", {"amount": 100, "final": True}).json()
+    assert (last["state"], last["captured"], last["remaining"]) == ("captured", 300, 0)
+    assert [capture["amount"] for capture in last["captures"]] == [200, 100]
+    assert (balance(service, al), balance(service, shop)) == ((700, 0), (300, 0))
+    again = service.post(f"{path}/capture", {"amount": 200}, key="c")
+    assert again.content == part.content
+    chain = service.read(f"/v1/chains/{last['chain_id']}")
+    assert (chain["type"], chain["state"]) == ("hold", "completed")
+
+
+def test_all_that_is_left_is_captured_without_an_amount(service: Api) -> None:
+    """And with nothing left the hold is over."""
+    al, shop = service.open_account(funded=1000), service.open_account()
+    path = f"/v1/holds/{authorise(service, al)['id']}"
+    done = service.post(f"{path}/capture", {"destination_account_id": shop}).json()
+    assert (done["state"], done["captured"]) == ("captured", 500)
+    assert (balance(service, al), balance(service, shop)) == ((500, 0), (500, 0))
+    ended = service.post(f"{path}/capture", {"destination_account_id": shop})
+    assert (ended.status_code, read_problem(ended)["code"]) == (409, "chain_ended")
+
+
+@pytest.mark.parametrize("captured", [0, 200])
+def test_a_void_undoes_a_hold_or_completes_it(service: Api, captured: int) -> None:
+    """Before the first capture nothing was taken; after it what was captured stays."""
+    al, shop = service.open_account(funded=1000), service.open_account()
+    path = f"/v1/holds/{authorise(service, al, destination_account_id=shop)['id']}"
+    if captured:
+        service.post(f"{path}/capture", {"amount": captured})
+    done = service.post(f"{path}/void", {"reason": "Sold out"})
+    assert done.status_code == 200, done.text
+    assert done.json()["state"] == ("captured" if captured else "voided")
+    assert balance(service, al) == (1000 - captured, 0)
+    assert balance(service, shop) == (captured, 0)
+    chain = service.read(f"/v1/chains/{done.json()['chain_id']}")
+    assert chain["state"] == ("completed" if captured else "rolled_back")
+
+
+@pytest.mark.parametrize("captured", [0, 200])
+def test_the_timer_ends_a_hold_as_a_void_does(service: Api, captured: int) -> None:
+    """It is noticed by whoever comes first; a worker does, and `Prefer: wait` sees it."""
+    al, shop = service.open_account(funded=1000), service.open_account()
+    hold = authorise(service, al, destination_account_id=shop, expires_seconds=1)
+    path = f"/v1/holds/{hold['id']}"
+    if captured:
+        assert service.post(f"{path}/capture", {"amount": captured}).status_code == 200
+    stream = service.http.stream("GET", f"/v1/chains/{hold['chain_id']}/progress")
+    with stream as answer:
+        assert "completed" in answer.read().decode()
+    done = service.read(path)
+    assert done["state"] == ("captured" if captured else "expired")
+    assert (balance(service, al), balance(service, shop)) == (
+        (1000 - captured, 0),
+        (captured, 0),
+    )
+
+
+def test_a_capture_that_cannot_be_leaves_the_hold_as_it_was(service: Api) -> None:
+    """Too much, to nobody, to an account that takes nothing: refused, and then it is captured."""
+    al, shop = service.open_account(funded=1000), service.open_account()
+    blocked = service.open_account()
+    service.patch(f"/v1/accounts/{blocked}", {"status": "blocked"})
+    hold = authorise(service, al)
+    path = f"/v1/holds/{hold['id']}"
+    table: list[tuple[dict[str, Any], int, str]] = [
+        ({"destination_account_id": shop, "amount": 501}, 422, "lien_too_small"),
+        ({"amount": 5}, 422, "invalid_request"),
+        ({"destination_account_id": blocked, "amount": 5}, 422, "account_blocked"),
+        ({"destination_account_id": "acct_" + "0" * 32, "amount": 5}, 422, "invalid_chain"),
+        (
+            {"destination_account_id": service.open_account("EUR"), "amount": 5},
+            422,
+            "currency_mismatch",
+        ),
+    ]
+    for body, status, code in table:
+        answer = service.post(f"{path}/capture", body)
+        assert (answer.status_code, read_problem(answer)["code"]) == (status, code), answer.text
+        assert service.read(path) == hold
+    body = {"destination_account_id": shop, "amount": 500}
+    assert service.post(f"{path}/capture", body).json()["state"] == "captured"
+
+
+def test_a_hold_that_does_not_fit_is_refused(service: Api) -> None:
+    """It is there, refused, with the reason; so is one in another currency than the account's."""
+    al = service.open_account(funded=100)
+    hold = authorise(service, al, 101)
+    assert (hold["state"], hold["failure"]["code"]) == ("refused", "insufficient_funds")
+    hold = authorise(service, al, 1, currency="EUR")
+    assert (hold["state"], hold["failure"]["code"]) == ("refused", "currency_mismatch")
+    assert balance(service, al) == (100, 0)
+
+
+def test_a_chain_that_is_no_hold_is_not_found(service: Api) -> None:
+    """Whichever id is asked for; and nobody else makes a chain of this type."""
+    al = service.open_account(funded=100)
+    wait = {"name": "w", "type": "wait"}
+    chain = service.post("/v1/chains", {"steps": [wait]}).json()
+    for id in (chain["id"][4:], "0" * 32):
+        for answer in (
+            service.get(f"/v1/holds/hold_{id}"),
+            service.post(f"/v1/holds/hold_{id}/capture", {"amount": 5}),
+            service.post(f"/v1/holds/hold_{id}/void", {}),
+        ):
+            assert (answer.status_code, read_problem(answer)["code"]) == (404, "not_found")
+    answer = service.post("/v1/chains", {"type": "hold", "steps": [wait]})
+    assert read_problem(answer)["errors"][0]["pointer"] == "/type"
+    other = service.client(ledger=service.make_ledger())
+    hold = authorise(service, al, 10)
+    assert other.get(f"/v1/holds/{hold['id']}").status_code == 404
+    assert other.post(f"/v1/holds/{hold['id']}/void", {}).status_code == 404
