@@ -131,6 +131,24 @@ async def test_what_was_done_is_undone(database: Database, words: list[Any]) -> 
         await prove(world)
 
 
+@pytest.mark.parametrize(("word", "effects"), [("approve", 1), ("decline", 0)])
+async def test_a_partner_that_cannot_give_up_is_asked_until_it_decides(
+    database: Database, word: str, effects: int
+) -> None:
+    """A chain that fails while its partner is undecided waits for the decision, and undoes it."""
+    async with run_partner(charge=["pend", "pend", word]) as partner, run_world(database) as world:
+        a, b = await open_wallets(world, 1000, 0)
+        chain = await world.scribe.chain(
+            transfer("pay", a, b, 400), call(partner, "charge", "pay", timeout_seconds=0.2)
+        )
+        ended = await world.ended(chain.id)
+        assert ended.state is ChainState.ROLLED_BACK
+        assert ended.failure is not None
+        assert ended.failure.code == "step_timed_out"
+        assert partner.effects("/charge") == partner.effects("/undo_charge") == effects
+        await prove(world)
+
+
 async def test_a_refused_undo_waits_for_an_operator(database: Database) -> None:
     """The books are back at once; the partner's part is parked in sight until somebody retries."""
     async with (

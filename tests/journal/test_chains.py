@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import pytest
 
@@ -25,18 +24,21 @@ class Partner:
 
     type = StepType("call", {"x": Input(Kind.ANY, required=False)}, {"ok": Kind.BOOL}, undoes=True)
 
-    def check(self, inputs: Any, compensation: Any) -> str:
+    def check(self, inputs: object, compensation: object) -> str:
+        """Whatever is asked for is well."""
         del inputs, compensation
         return ""
 
     async def call(self, call: Call) -> Answer:
-        raise NotImplementedError
+        """The tests tell the answers themselves."""
+        raise AssertionError(call)
 
 
 CARDS = Cards(Catalogue([Partner()]), random_fraction, 15)
 
 
 def transfer(name: str, source: str, target: str, amount: int, *needs: str) -> Step:
+    """A step that moves dollars."""
     inputs = {
         "source_account_id": source,
         "destination_account_id": target,
@@ -47,12 +49,14 @@ def transfer(name: str, source: str, target: str, amount: int, *needs: str) -> S
 
 
 def reserve(name: str, account: str, amount: int, *needs: str) -> Step:
+    """A step that reserves."""
     return Step(
         name, "lien.reserve", {"account_id": account, "amount": amount}, tuple(map(Need, needs))
     )
 
 
 async def balances(scribe: Scribe, *accounts: str) -> list[tuple[int, int]]:
+    """What is posted and reserved on each wallet."""
     async with scribe.pool.acquire() as connection:
         rows = {
             "acct_" + row["account_id"].hex: (row["credits"] - row["debits"], row["reserved"])
@@ -64,6 +68,7 @@ async def balances(scribe: Scribe, *accounts: str) -> list[tuple[int, int]]:
 
 
 async def test_a_ledger_only_chain_is_one_commit(database: Database) -> None:
+    """It is completed when it is answered; one that is refused leaves nothing but itself."""
     async with open_ledger(database) as scribe:
         a, b = await scribe.open(), await scribe.open()
         await scribe.post(scribe.deposit(a, 1000))
@@ -76,14 +81,16 @@ async def test_a_ledger_only_chain_is_one_commit(database: Database) -> None:
         assert await balances(scribe, a, b) == [(750, 0), (250, 0)]
         refused = await scribe.chain(transfer("one", a, b, 100), transfer("two", b, a, 5000, "one"))
         assert refused.state is ChainState.ROLLED_BACK
-        assert refused.failure is not None and refused.failure.code == "insufficient_funds"
+        assert refused.failure is not None
+        assert refused.failure.code == "insufficient_funds"
         assert await balances(scribe, a, b) == [(750, 0), (250, 0)]
         async with scribe.pool.acquire() as connection:
             assert await verify(connection, scribe.ledger) == []
 
 
 @pytest.mark.parametrize("approved", [True, False])
-async def test_an_outside_step_and_back(database: Database, approved: bool) -> None:
+async def test_an_outside_step_and_back(database: Database, *, approved: bool) -> None:
+    """Its answer runs on in the commit that records it, or back; an old fence writes nothing."""
     async with open_ledger(database, cards=CARDS) as scribe:
         a, b = await scribe.open(), await scribe.open()
         await scribe.post(scribe.deposit(a, 1000))

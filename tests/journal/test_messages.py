@@ -14,8 +14,7 @@ from catena.db.inbox import Message, list_unmatched
 from catena.db.load_chains import load_chains
 from catena.db.verify import verify
 from catena.db.work import claim_work
-from catena.journal import ChainResult, ReceiveMessage
-from catena.journal.messages import Taken
+from catena.journal import ReceiveMessage, Taken
 from tests.postgres import Database
 from tests.scribe import Scribe, open_ledger
 
@@ -29,9 +28,9 @@ async def receive(scribe: Scribe, message: Message) -> Taken:
     """Take a message in."""
     answer = await scribe.submit([ReceiveMessage(message)], key=None)
     result = answer.results[0]
-    assert isinstance(result, ChainResult)
-    assert isinstance(result.value, Taken)
-    return result.value
+    assert isinstance(result, Taken)
+    assert result.message == message
+    return result
 
 
 async def read(scribe: Scribe, chain: str) -> Chain:
@@ -53,8 +52,8 @@ async def test_a_message_ends_the_wait_for_it(database: Database) -> None:
     async with open_ledger(database) as scribe:
         chain = await scribe.chain(wait("paid", "invoice 7"))
         message = Message("bank", "e1", "invoice 7", {"amount": 5})
-        assert await receive(scribe, message) == Taken(chain.id)
-        assert await receive(scribe, message) == Taken(chain.id, again=True)
+        assert await receive(scribe, message) == Taken(message, chain.id)
+        assert await receive(scribe, message) == Taken(message, chain.id, again=True)
         ended = await read(scribe, chain.id)
         assert ended.state is ChainState.COMPLETED
         assert ended.steps["paid"].result == {"payload": {"amount": 5}}
@@ -64,7 +63,7 @@ async def test_what_comes_early_is_kept(database: Database) -> None:
     """A message that nobody waits for is listed, and given to the first who does."""
     async with open_ledger(database) as scribe:
         message = Message("bank", "e1", "invoice 7", 1)
-        assert await receive(scribe, message) == Taken(None)
+        assert await receive(scribe, message) == Taken(message, None)
         async with scribe.pool.acquire() as connection:
             (unmatched,) = await list_unmatched(connection, scribe.number, after=None, limit=10)
         assert unmatched.message == message

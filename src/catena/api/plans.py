@@ -9,13 +9,33 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from catena.api.steps import GroupStep, LinkRequest, OutsideStep, StepBody, scope_of
+from catena.api.steps import (
+    ChainCancel,
+    ChainStartStep,
+    ChainUndo,
+    GroupStep,
+    LinkRequest,
+    OutsideStep,
+    PlanRequest,
+    StepBody,
+    scope_of,
+)
 from catena.api.writes import Context, require
-from catena.chains.definition import NO_RETRY, Family, Need, Retry, Step, flatten
+from catena.chains.definition import (
+    NO_RETRY,
+    Definition,
+    Family,
+    Need,
+    Retry,
+    Step,
+    describe_definition,
+    flatten,
+    read_step,
+)
 from catena.chains.expressions import find_expressions, is_expression
 from catena.chains.postings import build_draft
 from catena.chains.validator import Flaw, find_flaws
-from catena.errors import InvalidChain, InvalidInput, UnknownCurrency
+from catena.errors import Forbidden, InvalidChain, InvalidInput, UnknownCurrency
 from catena.ledger.entries import balance_by_currency
 from catena.settings import LIMITS
 
@@ -82,7 +102,7 @@ def _read(request: Any, before: str | None) -> Step:  # noqa: ANN401  # any of t
         ),
         getattr(request, "timeout_seconds", None),
         getattr(request, "on_timeout", "fail") == "continue",
-        getattr(request, "compensation", None),
+        _read_compensation(getattr(request, "compensation", None)),
         getattr(request, "pivot", False),
     )
 
@@ -90,8 +110,54 @@ def _read(request: Any, before: str | None) -> Step:  # noqa: ANN401  # any of t
 def _read_inputs(request: Any) -> dict[str, Any]:  # noqa: ANN401  # any of the step models
     if isinstance(request, OutsideStep):
         return request.inputs or {}
+    if isinstance(request, ChainStartStep):
+        ledger = request.inputs.ledger_id
+        started = {"chain": _read_started(request.inputs.chain)}
+        return started if ledger is None else {"ledger_id": ledger, **started}
     inputs: dict[str, Any] = request.inputs.model_dump(mode="json", exclude_unset=True)
     return {name: value for name, value in inputs.items() if value is not None}
+
+
+def _read_compensation(request: Any) -> dict[str, Any] | None:  # noqa: ANN401  # JSON or a model
+    match request:
+        case ChainCancel():
+            return {"type": "cancel"}
+        case ChainUndo():
+            return {"chain": _read_started(request.chain)}
+        case _:
+            return None if request is None else dict(request)
+
+
+def _read_started(request: PlanRequest) -> dict[str, Any]:
+    """A chain to be started as the step that starts it keeps it."""
+    definition = Definition(
+        place_steps(request.steps).steps,
+        request.type,
+        request.reference,
+        request.description,
+        request.metadata,
+        request.timeout_seconds,
+    )
+    told = describe_definition(definition)
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _list_types(steps: Iterable[Step], context: Context) -> Iterator[str]:
+    """The types of the steps, of those of chains that they start too, in ledgers that the caller
+    may use. Raises Forbidden.
+    """
+    for step in steps:
+        yield step.type
+        if step.type != "chain.start":
+            continue
+        ledgers, ledger = context.caller.ledgers, step.inputs.get("ledger_id")
+        if ledger is not None and ledgers is not None and ledger not in ledgers:
+            raise Forbidden(
+                "The chain would be started in a ledger that the credential may not use."
+            )
+        for plan in (step.inputs["chain"], (step.compensation or {}).get("chain")):
+            if plan is not None:
+                yield from _list_types(map(read_step, plan["steps"]), context)
 
 
 def read_plan(requests: Sequence[StepBody], context: Context, *, before: bool = False) -> Plan:
@@ -100,7 +166,7 @@ def read_plan(requests: Sequence[StepBody], context: Context, *, before: bool = 
     Raises Forbidden, UnknownCurrency or InvalidChain.
     """
     plan = place_steps(requests)
-    for type in dict.fromkeys(step.type for step in plan.steps):
+    for type in dict.fromkeys(_list_types(plan.steps, context)):
         scope = scope_of(type)
         if scope is not None:
             require(context.caller, scope)

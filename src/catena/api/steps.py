@@ -30,11 +30,23 @@ from catena.api.fees import Fees
 from catena.auth.scopes import Scope
 from catena.chains.definition import Family, family_of
 from catena.chains.step_types import BUILT_IN, Input, StepType
-from catena.ids import ENTRY
+from catena.ids import ENTRY, LEDGER
 from catena.ledger.accounts import Side
 from catena.settings import LIMITS
 
-__all__ = ["AnyStep", "GroupStep", "LinkRequest", "OutsideStep", "StepBody", "StepName", "scope_of"]
+__all__ = [
+    "AnyStep",
+    "ChainCancel",
+    "ChainStartStep",
+    "ChainUndo",
+    "GroupStep",
+    "LinkRequest",
+    "OutsideStep",
+    "PlanRequest",
+    "StepBody",
+    "StepName",
+    "scope_of",
+]
 
 _NAMES: Final = r"^[a-z][a-z0-9_]{0,39}$"
 _TYPES: Final = r"^[a-z][a-z0-9_.]{0,59}$"
@@ -151,13 +163,70 @@ class OutsideStep(_Tried):
     type: Annotated[
         str,
         StringConstraints(pattern=_TYPES),
-        Field(json_schema_extra={"not": {"enum": sorted(BUILT_IN)}}, examples=["http"]),
+        Field(
+            json_schema_extra={"not": {"enum": sorted({*BUILT_IN, "chain.start"})}},
+            examples=["http"],
+        ),
     ]
     inputs: JsonObject | None = None
     compensation: Annotated[
         JsonObject | None,
         Field(description='What undoes it, in its type\'s words; {"type": "none"}: nothing.'),
     ] = None
+    pivot: bool = False
+
+
+class PlanRequest(Body):
+    """A chain of its own. Its inputs may be expressions, over what this chain's steps gave."""
+
+    type: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.-]{0,59}$")] = "chain"
+    reference: Reference | None = None
+    description: Text | None = None
+    metadata: Metadata | None = None
+    timeout_seconds: Seconds | None = None
+    steps: Annotated[list[AnyStep], Field(min_length=1, max_length=LIMITS.chain_steps)]
+
+
+class ChainStartInputs(Body):
+    """Which chain, and where."""
+
+    ledger_id: Annotated[
+        str | None,
+        StringConstraints(pattern=id_pattern(LEDGER)),
+        Field(description="Left out: this ledger."),
+    ] = None
+    chain: PlanRequest
+
+
+class ChainUndo(Body):
+    """Another chain makes good what the first one did."""
+
+    chain: PlanRequest
+
+
+class ChainCancel(Body):
+    """The chain is cancelled, if it is still running."""
+
+    type: Literal["cancel"]
+
+
+def _undo_kind(value: object) -> str:
+    cancels = isinstance(value, ChainCancel) or (isinstance(value, dict) and "type" in value)
+    return "<cancel>" if cancels else "<chain>"
+
+
+class ChainStartStep(_Tried):
+    """Start a chain of its own, in this ledger or another: done when that one is completed."""
+
+    type: Literal["chain.start"]
+    inputs: ChainStartInputs
+    compensation: (
+        Annotated[
+            Annotated[ChainCancel, Tag("<cancel>")] | Annotated[ChainUndo, Tag("<chain>")],
+            Discriminator(_undo_kind),
+        ]
+        | None
+    ) = None
     pivot: bool = False
 
 
@@ -254,7 +323,8 @@ _OUTSIDE: Final = "<outside>"
 
 def _step_kind(value: object) -> str:
     type = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return f"<{type}>" if isinstance(type, str) and type in BUILT_IN else _OUTSIDE
+    known = isinstance(type, str) and (type in BUILT_IN or type == "chain.start")
+    return f"<{type}>" if known else _OUTSIDE
 
 
 AnyStep: Any = Annotated[
@@ -262,6 +332,7 @@ AnyStep: Any = Annotated[
         (
             *(Annotated[model, Tag(f"<{name}>")] for name, model in MODELS.items()),
             Annotated[GroupStep, Tag("<chain>")],
+            Annotated[ChainStartStep, Tag("<chain.start>")],
             Annotated[OutsideStep, Tag(_OUTSIDE)],
         )
     ],
@@ -269,6 +340,10 @@ AnyStep: Any = Annotated[
 ]
 """Any step that a request can hold."""
 GroupStep.model_rebuild()
+PlanRequest.model_rebuild()
+ChainStartInputs.model_rebuild()
+ChainUndo.model_rebuild()
+ChainStartStep.model_rebuild()
 
 _SCOPES: Final = {
     "transfer": Scope.TRANSFERS_WRITE,

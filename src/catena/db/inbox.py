@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from catena.ids import CHAIN
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from catena.db.pool import Connection
 
 __all__ = ["Message", "Unmatched", "find_waiting", "list_unmatched", "load_inbox", "load_messages"]
@@ -80,32 +82,31 @@ async def load_messages(
     """The messages that came before these chains began to wait for them, the oldest first."""
     found: dict[str, list[Message]] = {}
     for row in await connection.fetch(_MESSAGES, ledger, [id[4:] for id in chains]):
-        message = Message(
-            row["source"], row["id"], row["correlation"], json.loads(row["payload"] or "null")
-        )
-        found.setdefault(CHAIN + row["chain_id"].hex, []).append(message)
+        found.setdefault(CHAIN + row["chain_id"].hex, []).append(_message(row))
     return found
 
 
+_UNMATCHED: Final = """
+SELECT source, id, correlation, payload::text AS payload, received_at
+  FROM inbox
+ WHERE ledger_id = $1 AND chain_id IS NULL
+   AND (received_at, source, id) > (coalesce($2::timestamptz, '-infinity'), $3::text, $4::text)
+ ORDER BY received_at, source, id LIMIT $5"""
+
+
 async def list_unmatched(
-    connection: Connection, ledger: int, *, after: dt.datetime | None, limit: int
+    connection: Connection,
+    ledger: int,
+    *,
+    after: tuple[dt.datetime, str, str] | None,
+    limit: int,
 ) -> list[Unmatched]:
-    """The messages that nobody has waited for so far, the oldest first."""
-    rows = await connection.fetch(
-        "SELECT source, id, correlation, payload::text AS payload, received_at FROM inbox"
-        " WHERE ledger_id = $1 AND chain_id IS NULL"
-        " AND received_at > coalesce($2::timestamptz, '-infinity')"
-        " ORDER BY received_at LIMIT $3",
-        ledger,
-        after,
-        limit,
-    )
-    return [
-        Unmatched(
-            Message(
-                row["source"], row["id"], row["correlation"], json.loads(row["payload"] or "null")
-            ),
-            row["received_at"],
-        )
-        for row in rows
-    ]
+    """The messages that nobody has waited for so far, the oldest first, from behind `after` on."""
+    place = after or (None, "", "")
+    rows = await connection.fetch(_UNMATCHED, ledger, *place, limit)
+    return [Unmatched(_message(row), row["received_at"]) for row in rows]
+
+
+def _message(row: asyncpg.Record) -> Message:
+    payload = json.loads(row["payload"] or "null")
+    return Message(row["source"], row["id"], row["correlation"], payload)

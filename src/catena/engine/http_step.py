@@ -77,12 +77,12 @@ class HttpStep:
         """Make a call."""
         undoing = call.direction in (Direction.UNDO, Direction.UNDO_LOOK_UP)
         words = dict((call.compensation if undoing else call.inputs) or {})
-        if call.direction is Direction.CANCEL and "cancel_url" not in words:
-            return Answer(Outcome.PENDING)  # it cannot be asked to give up: its answer decides
-        asking = call.direction in (Direction.LOOK_UP, Direction.UNDO_LOOK_UP)
+        cancels = call.direction is Direction.CANCEL and "cancel_url" in words
+        # Who cannot be asked to give up is asked what has become of it: its answer decides.
+        asking = call.direction in _ASKING and not cancels
         if asking and "look_up_url" in words:
             request = self._form(call, "GET", words["look_up_url"], None)
-        elif call.direction is Direction.CANCEL:
+        elif cancels:
             request = self._form(call, "POST", words["cancel_url"], {"cancels": call.key})
         else:
             body = words.get("body")

@@ -21,6 +21,7 @@ from catena.journal.pieces import (
     Result,
     ReverseEntry,
     RunChain,
+    Taken,
 )
 
 __all__ = [
@@ -40,4 +41,5 @@ __all__ = [
     "Result",
     "ReverseEntry",
     "RunChain",
+    "Taken",
 ]

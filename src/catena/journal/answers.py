@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from catena.chains.refusals import ChainRefusal, ChainRefused
 from catena.chains.validator import Flaw
+from catena.db.inbox import Message
 from catena.db.load import ReferenceRow, StoredKey, load_entries, load_events
 from catena.db.load_chains import load_chains_at
 from catena.errors import CatenaError, IdempotencyKeyReused
@@ -20,7 +21,15 @@ from catena.ids import ACCOUNT, CHAIN, ENTRY, Numbering
 from catena.journal.book import Decided
 from catena.journal.cards import ChainMoved, Unchanged
 from catena.journal.decide import Decision
-from catena.journal.pieces import AccountState, Answer, ChainResult, Piece, Result
+from catena.journal.pieces import (
+    MESSAGE_EVENT,
+    AccountState,
+    Answer,
+    ChainResult,
+    Piece,
+    Result,
+    Taken,
+)
 from catena.ledger.accounts import AccountStatus, AccountType
 from catena.ledger.entries import Draft, Entry
 from catena.ledger.refusals import Refusal, RefusalCode
@@ -91,19 +100,27 @@ def build_result(
     earlier: Mapping[int, Entry],
 ) -> Result:
     """What the caller is told of one decision of a commit that was made."""
-    if isinstance(decision, Refusal | ChainRefused):
-        return decision
-    if isinstance(decision, ChainMoved):
-        return ChainResult(partial(decision.read, base, at, numbering), decision.value)
-    if isinstance(decision, Unchanged):
-        return ChainResult(None, decision.value)
-    if isinstance(decision, ReferenceRow):
-        return earlier[decision.position]._replace(reversed_by=decision.reversal)
-    position = base + decision.offset
-    value = decision.value
+    match decision:
+        case Refusal() | ChainRefused():
+            return decision
+        case ChainMoved():
+            return ChainResult(partial(decision.read, base, at, numbering), decision.value)
+        case Unchanged(value=value):
+            return ChainResult(None, value)
+        case ReferenceRow(position=position, reversal=reversal):
+            return earlier[position]._replace(reversed_by=reversal)
+        case Decided(offset=offset, value=value):
+            return _result_of(value, base + offset, at, numbering)
+
+
+def _result_of(
+    value: Draft | Profile | Taken, position: int, at: dt.datetime, numbering: Numbering
+) -> Result:
+    if isinstance(value, Draft):
+        return _entry_of(value, numbering.id_at(ENTRY, position), position, at)
     if isinstance(value, Profile):
         return AccountState(value, value.created_at or at, at)
-    return _entry_of(value, numbering.id_at(ENTRY, position), position, at)
+    return value
 
 
 def _entry_of(draft: Draft, id: str, position: int, at: dt.datetime) -> Entry:
@@ -149,6 +166,10 @@ async def answer_again(
             id = CHAIN + events[place][1]
             chains = await load_chains_at(connection, ledger, [id], place)
             results.append(ChainResult(partial(chains.__getitem__, id)))
+        elif events[place][0] == MESSAGE_EVENT:
+            told = json.loads(events[place][3])
+            message = Message(told["source"], told["id"], told["correlation"])
+            results.append(Taken(message, told["chain"], again=told["again"]))
         else:
             results.append(_state_of(*events[place][1:]))
     return Answer(results, replayed=True)

@@ -24,16 +24,19 @@ from catena.ledger.terms import Profile
 if TYPE_CHECKING:
     from catena.chains.states import ChainState
     from catena.db.installation import Ledger
+    from catena.journal.pieces import Taken
 
 __all__ = ["Book", "Decided"]
 
 
 class Decided:
-    """An operation that will be committed: a new entry, account or change, at `offset`."""
+    """An operation that will be committed: a new entry, account, change or message, at `offset`."""
 
     __slots__ = ("content", "offset", "value")
 
-    def __init__(self, offset: int, value: Draft | Profile, content: str | None = None) -> None:
+    def __init__(
+        self, offset: int, value: Draft | Profile | Taken, content: str | None = None
+    ) -> None:
         self.offset = offset
         self.value = value
         self.content = content

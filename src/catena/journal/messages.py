@@ -7,44 +7,45 @@ for what is there in the commit after it.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from catena.chains.machine import signal
 from catena.chains.refusals import Command, refuse
 from catena.chains.waits import find_wait, signal_of
 from catena.db.inbox import Message
 from catena.db.write import WriteSet
-from catena.journal.book import Book
-from catena.journal.cards import Unchanged
+from catena.ids import EVENT, derive_id
+from catena.journal.book import Book, Decided
 from catena.journal.chain_books import ChainBooks
 from catena.journal.chains import close_chain
-from catena.journal.pieces import ReceiveMessage
+from catena.journal.pieces import MESSAGE_EVENT, ReceiveMessage, Taken
 
-__all__ = ["Taken", "decide_message"]
+__all__ = ["decide_message"]
 
 
-class Taken(NamedTuple):
-    """What became of a message. `chain`: who was given it; None: it waits, and is listed.
+def decide_message(operation: ReceiveMessage, book: Book, work: WriteSet) -> Decided:
+    """Take a message in, unless it was: to the chain that waits for it, else to be kept.
 
-    `again`: it was taken in before, and nothing was done.
+    What became of it is an event, so that a key can tell it again.
     """
-
-    chain: str | None
-    again: bool = False
-
-
-def decide_message(operation: ReceiveMessage, book: Book, work: WriteSet) -> Unchanged:
-    """Take a message in, unless it was: to the chain that waits for it, else to be kept."""
     message = operation.message
     key = (message.source, message.id)
     if key in book.inbox:
-        return Unchanged(Taken(book.inbox[key], again=True))
+        return _note(Taken(message, book.inbox[key], again=True), work)
     chain = _find_waiting(message.correlation, book)
     if chain is not None:
         chain = _give(chain, message, book, work)
     book.inbox[key] = chain
     work.add_rest("messages", {**message._asdict(), "chain_id": chain[-32:] if chain else None})
-    return Unchanged(Taken(chain))
+    return _note(Taken(message, chain), work)
+
+
+def _note(taken: Taken, work: WriteSet) -> Decided:
+    offset = work.next_offset()
+    subject = derive_id(EVENT, taken.message.source, taken.message.id)
+    data = {**taken.message._asdict(), "chain": taken.chain, "again": taken.again}
+    del data["payload"]  # it stands in the inbox
+    row = {"offset": offset, "type": MESSAGE_EVENT, "subject": subject[-32:], "data": data}
+    work.add_rest("events", row)
+    return Decided(offset, taken)
 
 
 def _find_waiting(correlation: str, book: Book) -> str | None:

@@ -23,6 +23,7 @@ from catena.ledger.refusals import Refusal
 from catena.ledger.terms import Profile, TermsChange
 
 __all__ = [
+    "MESSAGE_EVENT",
     "AccountState",
     "Answer",
     "ChainResult",
@@ -38,6 +39,7 @@ __all__ = [
     "Result",
     "ReverseEntry",
     "RunChain",
+    "Taken",
 ]
 
 
@@ -121,6 +123,21 @@ class AccountState(NamedTuple):
     updated_at: dt.datetime
 
 
+MESSAGE_EVENT: Final = "message.received"
+"""The type of the event that tells what became of a message."""
+
+
+class Taken(NamedTuple):
+    """What became of a message. `chain`: who was given it; None: it waits, and is listed.
+
+    `again`: it was taken in before, and nothing was done.
+    """
+
+    message: Message
+    chain: str | None
+    again: bool = False
+
+
 class ChainResult:
     """A chain right after an operation (None: it is as it was), and what the operation gave.
 
@@ -139,7 +156,7 @@ class ChainResult:
         return None if self._read is None else self._read()
 
 
-Result = Entry | AccountState | ChainResult | Refusal | ChainRefused
+Result = Entry | AccountState | ChainResult | Taken | Refusal | ChainRefused
 
 
 class Answer(NamedTuple):

@@ -114,7 +114,8 @@ CREATE TABLE inbox (
     PRIMARY KEY (ledger_id, source, id)
 );
 CREATE INDEX inbox_unmatched ON inbox (ledger_id, correlation, received_at) WHERE chain_id IS NULL;
-CREATE INDEX inbox_unmatched_by_time ON inbox (ledger_id, received_at) WHERE chain_id IS NULL;
+CREATE INDEX inbox_unmatched_by_time ON inbox (ledger_id, received_at, source, id)
+    WHERE chain_id IS NULL;
 
 CREATE TABLE correlations (
     ledger_id   integer NOT NULL,
