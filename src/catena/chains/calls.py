@@ -221,7 +221,8 @@ def is_stray(chain: Chain, step: str, direction: Direction, attempt: int, outcom
     run = chain.steps.get(step)
     if run is None or direction not in _FORWARD or outcome is not Outcome.APPROVED:
         return False
-    return not (run.seq and attempt >= run.since)
+    # While the key is in use, or was approved, whoever asks next is told the same.
+    return attempt < run.since or run.state in (StepState.FAILED, StepState.SKIPPED)
 
 
 def _take(chain: Chain, books: Books, run: StepRun, found: Answer) -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "ReferenceRow",
     "StoredKey",
     "load_accounts",
+    "load_assets",
     "load_corrected",
     "load_corrections",
     "load_entries",
@@ -312,3 +313,12 @@ async def load_events(
         row["position"]: (row["type"], row["subject"].hex, row["recorded_at"], row["data"])
         for row in rows
     }
+
+
+async def load_assets(connection: Connection, ledger: int) -> dict[str, int]:
+    """Exponents of the assets that a ledger has registered, by code."""
+    text = await connection.fetchval(
+        "SELECT assets::text FROM ledgers WHERE ledger_id = $1", ledger
+    )
+    assets: dict[str, int] = json.loads(text)
+    return assets

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from catena.chains.needs import named_entries, wanted_accounts
 from catena.chains.refusals import ChainRefused
@@ -13,6 +13,7 @@ from catena.db.inbox import find_waiting, load_inbox, load_messages
 from catena.db.load import (
     ReferenceRow,
     load_accounts,
+    load_assets,
     load_corrected,
     load_corrections,
     load_entries,
@@ -31,7 +32,7 @@ from catena.journal.answers import (
 from catena.journal.book import Book
 from catena.journal.cards import DUE_NOW, Cards
 from catena.journal.decide import Decision, decide, decide_together, finish
-from catena.journal.needs import Needs
+from catena.journal.needs import Needs, named_assets
 from catena.journal.pieces import Answer, Piece
 from catena.ledger.accounts import Account
 from catena.ledger.entries import Entry
@@ -43,7 +44,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Attempt"]
 
-_UNDOING = (ChainState.FAILED, ChainState.ROLLING_BACK)
+_NEVER: Final = dt.datetime.min.replace(tzinfo=dt.UTC)
+
+_UNDOING: Final = (ChainState.FAILED, ChainState.ROLLING_BACK)
 
 
 class Attempt:
@@ -89,7 +92,7 @@ class Attempt:
         self._touched: list[Account] = []
         self._earlier: Mapping[int, Entry] = {}
         self._base = 0
-        self._at = dt.datetime.min.replace(tzinfo=dt.UTC)
+        self._at = _NEVER
 
     @property
     def accounts(self) -> Collection[str]:
@@ -108,11 +111,11 @@ class Attempt:
         """Whether all that the piece needs is remembered."""
         needs = Needs()
         needs.add(piece.operations, self._ledger.id)
-        return needs.are_met(self._book.accounts)
+        return needs.are_met(self._book.accounts, self._book.assets)
 
     def must_read(self) -> bool:
         """Whether something has to be read before all can be decided."""
-        return self.lock or not self._needs.are_met(self._book.accounts)
+        return self.lock or not self._needs.are_met(self._book.accounts, self._book.assets)
 
     async def run(
         self,
@@ -145,6 +148,11 @@ class Attempt:
         self._book.now = now
         for piece in self.pieces[len(self._decisions) :]:
             self._decide(piece)
+
+    @property
+    def committed_at(self) -> dt.datetime | None:
+        """When it was committed, by the database's clock; None for one that wrote nothing."""
+        return None if self._at is _NEVER else self._at
 
     def leaves_work(self) -> bool:
         """Whether what it wrote names work that is due at once."""
@@ -187,6 +195,7 @@ class Attempt:
             needs.chains.update(await find_waiting(connection, number, correlations))
         if needs.chains:
             await self._load_chains(connection)
+        await self._load_assets(connection)
         if needs.corrected:
             book.entries = await load_corrected(connection, number, needs.corrected, depth)
             for entry in book.entries.values():
@@ -209,6 +218,11 @@ class Attempt:
         if needs.closed:
             book.named = await find_running(connection, number, needs.closed)
 
+    async def _load_assets(self, connection: Connection) -> None:
+        """Read the ledger's assets anew where one is named that this process does not know."""
+        if not self._needs.assets <= self._book.assets.keys():
+            self._book.assets = await load_assets(connection, self._ledger.number)
+
     async def _load_chains(self, connection: Connection) -> None:
         """Read the chains, and note what they will need in turn."""
         book, needs = self._book, self._needs
@@ -220,6 +234,7 @@ class Attempt:
         for id, (chain, _) in loaded.items():
             needs.accounts |= wanted_accounts(chain, self._ledger.id, book.cards.catalogue)
             needs.corrected.update(named_entries(r.definition for r in chain.steps.values()))
+            needs.assets.update(named_assets(r.definition for r in chain.steps.values()))
             if any(run.correlation for run in chain.steps.values()):
                 waiting.append(id)
             if id in needs.undoing or chain.state in _UNDOING:

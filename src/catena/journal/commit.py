@@ -7,6 +7,7 @@ sent again: its keys tell whether it had landed. Never answers before the commit
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from catena.clock import monotonic
-from catena.db.load import StoredKey, load_keys
+from catena.db.load import StoredKey, load_keys, read_now
 from catena.db.pool import give_back, is_full, is_lost
 from catena.db.write import KeyTaken, Stale
 from catena.errors import CatenaError, DatabaseUnavailable, OutcomeUnknown, Overloaded
@@ -87,11 +88,18 @@ class Committer:
         self._hint = hint
         self._locking = 0
         self._held: Connection | None = None
+        self._ahead: dt.timedelta | None = None
 
     def know(self, ledger: Ledger) -> None:
         """Go on with the ledger as it is now: its assets only ever become more."""
         if len(ledger.assets) > len(self._ledger.assets):
             self._ledger = ledger
+
+    def now(self) -> dt.datetime:
+        """The database's clock, as far as this process knows: it is seldom behind it, and ahead by
+        no more than a commit takes.
+        """
+        return self._clock() + (self._ahead or dt.timedelta())
 
     def make_attempt(self) -> Attempt:
         """An attempt at the next commit."""
@@ -163,11 +171,14 @@ class Committer:
         if self._held is None or attempt.must_read():
             self.answer_committed()  # what comes first may take its time
         connection = await self._connect()
+        began = self._clock()
         if attempt.lock:
             async with connection.transaction():
-                await attempt.run(connection, self._clock(), depth, self._sent)
+                await attempt.run(connection, self.now(), depth, self._sent)
         else:
-            await attempt.run(connection, self._clock(), depth, self._sent)
+            await attempt.run(connection, self.now(), depth, self._sent)
+        if attempt.committed_at is not None:
+            self._ahead = attempt.committed_at - began
         self._reachable = True
         self._locking = max(0, self._locking - 1)
         attempt.settle()
@@ -183,6 +194,9 @@ class Committer:
         """The connection, kept from commit to commit: to give it back and take it costs."""
         if self._held is None:
             self._held = await self._pool.acquire()
+        if self._ahead is None:
+            began = self._clock()
+            self._ahead = await read_now(self._held) - began
         return self._held
 
     async def _undo(self, attempt: Attempt) -> None:

@@ -57,7 +57,6 @@ class Lane:
         self.ledger_id = ledger.id
         self.waiting = 0
         self._settings = settings
-        self._clock = clock
         self._queue: deque[Piece] = deque()
         self._committer = Committer(
             ledger,
@@ -157,7 +156,7 @@ class Lane:
             self._ahead = self._committer.make_attempt()
         try:
             self._fill(self._ahead, behind=under_way)
-            self._ahead.decide(self._clock())
+            self._ahead.decide(self._committer.now())
         except Exception:  # noqa: BLE001  # when it is decided in its turn, only the culprit fails
             _log.exception("not_decided_ahead", ledger=self.ledger_id)
             self._note_undone()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
+from catena.chains.definition import Step
 from catena.chains.needs import named_accounts, named_entries, system_accounts
 from catena.db.inbox import Message
 from catena.journal.pieces import (
@@ -18,18 +20,33 @@ from catena.journal.pieces import (
 )
 from catena.ledger.accounts import AccountStatus, system_account_id
 from catena.ledger.entries import Draft, EntryType
+from catena.money import ISO_CURRENCIES
 
-__all__ = ["Needs"]
+__all__ = ["Needs", "named_assets"]
+
+_CURRENCIES: Final = ("currency", "source_currency", "destination_currency")
+
+
+def named_assets(steps: Iterable[Step]) -> Iterator[str]:
+    """The codes of the ledger's own assets that steps name."""
+    for step in steps:
+        lines = step.inputs.get("lines")
+        rows = [step.inputs, *(lines if isinstance(lines, Sequence) else ())]
+        for code in (row.get(name) for row in rows for name in _CURRENCIES):
+            if isinstance(code, str) and code not in ISO_CURRENCIES:
+                yield code
 
 
 class Needs:
     """Accounts, references, chains, and the entries and accounts that are corrected or changed.
 
-    `undoing`: chains that may be rolled back. `closed`: accounts that are to be closed.
+    `undoing`: chains that may be rolled back. `closed`: accounts that are to be closed. `assets`:
+    codes of the ledger's own.
     """
 
     __slots__ = (
         "accounts",
+        "assets",
         "chains",
         "changed",
         "closed",
@@ -48,6 +65,7 @@ class Needs:
         self.chains: set[str] = set()
         self.undoing: set[str] = set()
         self.messages: list[Message] = []
+        self.assets: set[str] = set()
 
     def add(self, operations: Sequence[Operation], ledger_id: str) -> None:
         """Add what these operations name."""
@@ -63,6 +81,7 @@ class Needs:
                 self.accounts.update(named_accounts(steps))
                 self.accounts.update(system_accounts(steps, ledger_id))
                 self.corrected.update(named_entries(steps))
+                self.assets.update(named_assets(steps))
             elif isinstance(operation, RunChain):
                 self._add_run(operation)
             else:
@@ -94,8 +113,8 @@ class Needs:
         if operation.undoes:
             self.undoing.add(operation.chain)
 
-    def are_met(self, remembered: Mapping[str, object]) -> bool:
-        """Whether they are nothing but accounts that are remembered."""
+    def are_met(self, remembered: Mapping[str, object], assets: Mapping[str, int]) -> bool:
+        """Whether they are nothing but accounts that are remembered, and assets that are known."""
         if self.references or self.corrected or self.changed or self.chains or self.messages:
             return False
-        return self.accounts <= remembered.keys()
+        return self.accounts <= remembered.keys() and self.assets <= assets.keys()
