@@ -7,6 +7,7 @@
 PYTHON = python3
 VENV = .venv
 ORACLES = .venv-oracles
+PEERS = .venv-peers
 JOBS = logical
 ARGS =
 
@@ -15,10 +16,10 @@ PIP = -m pip install --quiet --disable-pip-version-check --no-input
 PYTEST = $(BIN)/python -m pytest -n $(JOBS)
 
 help:
-	@echo 'make up         start the service: its address, a key, and a story'
+	@echo 'make up         start the service: its address, a key, and two stories'
 	@echo 'make test       the tests, without the long ones and the oracles'
 	@echo 'make test-long  all of them but the oracles, at full counts'
-	@echo 'make oracles    recompute our books with hledger and beancount (ALLOW_MISSING=1: those there are)'
+	@echo 'make oracles    ask hledger, beancount and spin whether we are right (ALLOW_MISSING=1: those there are)'
 	@echo 'make check      lint, format, types, import contracts'
 	@echo 'make cover      branch coverage of the pure rooms, which must be whole'
 	@echo 'make bench      the figures, side by side with pgbench'
@@ -47,11 +48,12 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports --no-logo
 
 cover: $(VENV)/.dev
-	$(PYTEST) -m 'not oracle and not long' --cov=catena.money --cov=catena.ledger --cov=catena.liens --cov-branch \
-		--cov-report=term-missing:skip-covered --cov-fail-under=100 tests/test_money.py tests/ledger tests/liens $(ARGS)
+	$(PYTEST) -m 'not oracle and not long' --cov=catena.money --cov=catena.ledger --cov=catena.liens \
+		--cov=catena.chains --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100 \
+		tests/test_money.py tests/ledger tests/liens tests/chains $(ARGS)
 
-bench: $(VENV)/.dev
-	$(BIN)/python -m bench $(ARGS)
+bench: $(VENV)/.dev $(PEERS)/.installed
+	PEERS='$(PEERS)' $(BIN)/python -m bench $(ARGS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
@@ -65,6 +67,8 @@ docs: $(VENV)/.dev
 		>docs/reference/errors.md
 	$(BIN)/python -c 'from catena.api.reference import render_document as page; print(page(), end="")' \
 		>docs/reference/openapi.json
+	$(BIN)/python -c 'from catena.chains.states import render_states as page; print(page(), end="")' \
+		>docs/reference/states.md
 
 # --- environments: the stamps say which requirements are installed -----------------------------
 
@@ -73,6 +77,9 @@ $(BIN)/python:
 
 $(ORACLES)/bin/python:
 	sh .ci/venv '$(PYTHON)' $(ORACLES)
+
+$(PEERS)/bin/python:
+	sh .ci/venv '$(PYTHON)' $(PEERS)
 
 $(VENV)/.build: requirements/build.txt $(BIN)/python
 	$(BIN)/python $(PIP) --require-hashes -r requirements/build.txt
@@ -94,6 +101,10 @@ $(ORACLES)/.installed: requirements/oracles.txt $(ORACLES)/bin/python
 	$(ORACLES)/bin/python $(PIP) --require-hashes -r requirements/oracles.txt
 	@touch $@
 
+$(PEERS)/.installed: requirements/peers.txt $(PEERS)/bin/python
+	$(PEERS)/bin/python $(PIP) --require-hashes -r requirements/peers.txt
+	@touch $@
+
 # --- the rest ----------------------------------------------------------------------------------
 
 COMPILE = $(BIN)/uv --quiet pip compile $${UPGRADE:+--upgrade} --universal --python-version 3.11 \
@@ -106,8 +117,9 @@ lock: $(VENV)/.build
 	$(COMPILE) pyproject.toml --group dev --constraint requirements/runtime.txt \
 		--constraint requirements/build.txt --output-file requirements/dev.txt
 	$(COMPILE) --group oracles --output-file requirements/oracles.txt
+	$(COMPILE) --group peers --output-file requirements/peers.txt
 
 clean:
-	rm -rf $(VENV) $(ORACLES) build dist .coverage .coverage.* htmlcov .hypothesis \
+	rm -rf $(VENV) $(ORACLES) $(PEERS) build dist .coverage .coverage.* htmlcov .hypothesis \
 		.import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests bench simulation -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -82,9 +82,13 @@ async def running(
     *arguments: str,
     data_dir: Path,
     settings: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
     log: bool = False,
 ) -> AsyncIterator[Command]:
-    """Run `catena` with these arguments and settings until the block ends; follow its `log`."""
+    """Run `catena` with these arguments and settings until the block ends; follow its `log`.
+
+    `environment`: variables beside the settings.
+    """
     data_dir.parent.mkdir(parents=True, exist_ok=True)
     given = {"data_dir": data_dir, "port": 0, **(settings or {})}
     plain = {name: text for name, text in os.environ.items() if not name.startswith("CATENA_")}
@@ -93,7 +97,9 @@ async def running(
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=plain | {f"CATENA_{name.upper()}": str(value) for name, value in given.items()},
+        env=plain
+        | {f"CATENA_{name.upper()}": str(value) for name, value in given.items()}
+        | dict(environment or {}),
         cwd=data_dir.parent,
     )
     command = Command(process, log=log)
@@ -104,10 +110,15 @@ async def running(
 
 
 async def call(
-    *arguments: str, data_dir: Path, settings: Mapping[str, object] | None = None
+    *arguments: str,
+    data_dir: Path,
+    settings: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Ended:
     """Run `catena` to its end."""
-    async with running(*arguments, data_dir=data_dir, settings=settings) as command:
+    async with running(
+        *arguments, data_dir=data_dir, settings=settings, environment=environment
+    ) as command:
         return await command.end()
 
 

@@ -105,6 +105,7 @@ BANK = Account("bank", AccountType.ASSET, "USD", floor=None)
 ACCOUNTS: Mapping[str, Account] = {A: wallet(A, 10), B: wallet(B), "bank": BANK}
 PIVOT = call("pivot", "hold", pivot=True)
 HOLD = reserve("hold", A, 4)
+NOWHERE = Step("hold", "lien.reserve", {"account_id": CEL, "amount": 4})
 RELEASE = Step("free", "lien.release", {"lien": "hold"}, needs("hold"))
 EXTEND = Step("longer", "lien.extend", {"lien": "hold", "expires_seconds": 9}, needs("hold"))
 
@@ -160,6 +161,14 @@ EXTEND = Step("longer", "lien.extend", {"lien": "hold", "expires_seconds": 9}, n
             True,
         ),
         ([HOLD, transfer("pay", A, B, 99, "hold")], False),
+        # Words move nothing, whatever they say.
+        (
+            [HOLD, PIVOT, Step("pay", "capture", CAPTURE | {"reference": CEL}, needs("pivot"))],
+            False,
+        ),
+        # An account that is known only as it runs.
+        ([NOWHERE, PIVOT, Step("pay", "capture", CAPTURE, needs("pivot"))], True),
+        ([NOWHERE, RELEASE, PIVOT, transfer("pay", A, B, 1, "pivot")], True),
     ],
 )
 def test_past_the_pivot_everything_is_paid_for(steps: Sequence[Step], flawed: bool) -> None:  # noqa: FBT001

@@ -3,5 +3,9 @@
 import pytest
 
 pytest.register_assert_rewrite(
-    "tests.stories.audit", "tests.stories.bank", "tests.stories.processes"
+    "tests.stories.audit",
+    "tests.stories.bank",
+    "tests.stories.chain_audit",
+    "tests.stories.chain_orders",
+    "tests.stories.processes",
 )

@@ -8,11 +8,14 @@ import pytest
 
 from catena import errors, settings
 from catena.api.reference import render_errors
+from catena.auth.scopes import ALL_SCOPES
+from catena.chains.states import render_states
 from catena.ledger.refusals import RefusalCode
 from tests.tidy import rules
 
 DOCS = rules.REPO / "docs"
-PAGES = sorted([*rules.REPO.glob("*.md"), *DOCS.rglob("*.md")])
+EXAMPLES = rules.REPO / "examples"
+PAGES = sorted([*rules.REPO.glob("*.md"), *DOCS.rglob("*.md"), *EXAMPLES.rglob("*.md")])
 DECISIONS = sorted(path for path in (DOCS / "decisions").glob("*.md") if path.stem != "README")
 
 
@@ -45,6 +48,18 @@ def test_every_error_is_documented() -> None:
     codes += [refusal.code for refusal in RefusalCode]
     assert [code for code in codes if not re.search(rf"(?m)^\| `{code}` \|", page)] == []
     assert page == render_errors()
+
+
+def test_every_scope_is_documented() -> None:
+    """The page about keys names each scope that there is."""
+    page = (DOCS / "start.md").read_text(encoding="utf-8")
+    assert [scope for scope in ALL_SCOPES if f"`{scope}`" not in page] == []
+
+
+def test_states_are_drawn_from_their_tables() -> None:
+    """The committed page shows every transition that there is, and no other."""
+    page = (DOCS / "reference" / "states.md").read_text(encoding="utf-8")
+    assert page == render_states()
 
 
 def test_every_error_has_a_code_of_its_own() -> None:

@@ -20,7 +20,7 @@ def read_pins(name: str) -> dict[str, str]:
 
 def list_files() -> list[Path]:
     """Every file of the repository, as far as it is text of ours."""
-    folders = ("src", "tests", "docs", "bench", "examples", "requirements", ".ci")
+    folders = ("src", "tests", "docs", "bench", "simulation", "examples", "requirements", ".ci")
     below = [path for folder in folders for path in (rules.REPO / folder).rglob("*")]
     above = [*rules.REPO.glob("[!.]*"), rules.REPO / ".gitignore"]
     files = [path for path in [*above, *below] if path.is_file()]
@@ -41,6 +41,7 @@ def test_requirements_cover_what_is_declared() -> None:
         "dev": [line for line in groups["dev"] if isinstance(line, str)],
         "build": groups["build"],
         "oracles": groups["oracles"],
+        "peers": groups["peers"],
     }
     assert sorted(path.stem for path in REQUIREMENTS) == sorted(declared)
     assert {

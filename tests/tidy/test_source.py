@@ -15,7 +15,7 @@ from tests.tidy import rules
 FILE_LINES_MAX = 400
 SOURCE = dict(rules.read_python("src"))
 TESTS = dict(rules.read_python("tests"))
-EVERYTHING = SOURCE | TESTS | dict(rules.read_python("bench"))
+EVERYTHING = SOURCE | TESTS | dict(rules.read_python("bench", "simulation"))
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(catena.__path__, "catena.")

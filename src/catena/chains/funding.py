@@ -23,6 +23,9 @@ __all__ = ["Effect", "effects_of", "uncovered", "worst_funding"]
 Effect = Mapping[str, int]
 """By account with a floor: what a step adds to the chain's pool there, or takes (below 0)."""
 
+_WORDS: Final = frozenset({"description", "reference", "metadata"})
+"""Inputs that move nothing."""
+
 _ENDLESS: Final = 2**80
 
 
@@ -38,13 +41,13 @@ def effects_of(
     """
     if step.family not in (Family.LEDGER, Family.LIEN):
         return {}
-    if step.type == "reversal" or next(find_expressions(step.inputs), None) is not None:
+    inputs = {name: value for name, value in step.inputs.items() if name not in _WORDS}
+    if step.type == "capture":
+        inputs["source_account_id"] = steps[inputs["lien"]].inputs["account_id"]
+    if step.type == "reversal" or next(find_expressions(inputs), None) is not None:
         return None
     if step.family is Family.LIEN:
         return _effect_of_lien(step, steps)
-    inputs = dict(step.inputs)
-    if step.type == "capture":
-        inputs["source_account_id"] = steps[inputs["lien"]].inputs["account_id"]
     try:
         draft = build_draft(step.type, inputs, *books)
     except InvalidInput:
@@ -60,8 +63,8 @@ def _effect_of_lien(step: Step, steps: Mapping[str, Step]) -> Effect | None:
         return {step.inputs["account_id"]: step.inputs["amount"]}
     if step.type == "lien.release":
         reserved = steps[step.inputs["lien"]].inputs
-        amount = reserved.get("amount")
-        return {reserved["account_id"]: -amount} if isinstance(amount, int) else None
+        known = next(find_expressions(reserved), None) is None
+        return {reserved["account_id"]: -reserved["amount"]} if known else None
     return {}
 
 
