@@ -565,7 +565,7 @@ def name_row(story: Story, finding: Finding) -> str:
 
 def spoil(book: Spoiled, corruption: Corruption) -> None:
     """Change the rows, past triggers and rights."""
-    accounts = {name: f"'{id[5:]}'" for name, id in book.story.accounts.items()}
+    accounts = {name: f"'{id[-32:]}'" for name, id in book.story.accounts.items()}
     sql = corruption.sql.format(**accounts, **book.story.entries)
     ask(
         book.admin_dsn,
