@@ -1,4 +1,7 @@
-"""The load generators: wrk for HTTP, pgbench for the baseline. Each run gives one sample."""
+"""The load generators: wrk and clients of ours for HTTP, pgbench for the baseline.
+
+Each run gives one sample.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,11 @@ import random
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bench.book import Book, await_commits
 from bench.probes import NotMeasured, Sample
@@ -23,9 +27,21 @@ from catena.db.embedded.cluster import ADMIN
 if TYPE_CHECKING:
     from bench.rig import Api, Rig
 
-__all__ = ["Load", "call_pgbench", "find_wrk", "run_pgbench", "run_wrk", "write_list"]
+__all__ = [
+    "Load",
+    "call_pgbench",
+    "find_wrk",
+    "run_bare_client",
+    "run_chain_client",
+    "run_pgbench",
+    "run_wrk",
+    "write_list",
+]
 
+_ROOT: Final = Path(__file__).resolve().parent.parent
 _LUA: Final = Path(__file__).parent / "lua"
+_PATIENCE_SECONDS: Final = 120
+"""More than a run itself: until all that it asked for is done."""
 _WATCH_SECONDS: Final = 0.1
 _CREATED: Final = 201
 
@@ -34,7 +50,8 @@ _CREATED: Final = 201
 class Load:
     """What wrk does. `list` is a file that the script reads: accounts, paths or bodies.
 
-    `operations`: of one request. `hot`: the share of transfers that touch the fee account.
+    `operations`: of one request. `hot`: the share of transfers that touch the fee account. `path`:
+    where bodies are posted.
     """
 
     script: str
@@ -43,6 +60,7 @@ class Load:
     expect: int
     operations: int = 1
     hot: float = 0.0
+    path: str = ""
 
 
 def find_wrk() -> str:
@@ -69,6 +87,7 @@ def run_wrk(rig: Rig, service: Api, book: Book, load: Load, seconds: int) -> Sam
         "BENCH_KEY": book.key,
         "BENCH_LEDGER": book.ledger,
         "BENCH_LUA": str(_LUA),
+        "BENCH_PATH": load.path,
         "BENCH_RUN": f"{seed:x}",
         "BENCH_SEED": str(seed),
     }
@@ -107,6 +126,68 @@ def _run_watched(
     if process.returncode:
         raise RuntimeError(f"wrk failed:\n{output}")
     return output, largest
+
+
+def run_bare_client(rig: Rig, url: str, concurrency: int, seconds: int) -> Sample:
+    """One run of calls to the partner with nothing around them."""
+    command = ["bench.bare_client", "--url", url, "--concurrency", str(concurrency)]
+    command += ["--warm", "0"]
+    with rig.measuring(None) as meter:
+        found = _run_module(command, seconds)
+    return Sample(
+        operations=found["operations"],
+        seconds=found["seconds"],
+        p50_ms=found["p50_ms"],
+        p99_ms=found["p99_ms"],
+        unexpected=found["unexpected"],
+        used=meter,
+    )
+
+
+def run_chain_client(
+    rig: Rig, service: Api, book: Book, body: Mapping[str, object], seconds: int, *options: str
+) -> Sample:
+    """One run of chains that call the partner; an operation is a call that came to it.
+
+    The times are from a signal's leaving to the call's coming, where --signal says so.
+    """
+    command = ["bench.chain_client", "--url", service.url, *options]
+    environment = {"BENCH_KEY": book.key, "BENCH_LEDGER": book.ledger}
+    with rig.measuring(service) as meter:
+        found = _run_module(command, seconds, json.dumps(body), environment)
+        api_mb = read_resident_mb(service.pid)
+    return Sample(
+        operations=found["operations"],
+        seconds=found["seconds"],
+        p50_ms=found["p50_ms"],
+        p99_ms=found["p99_ms"],
+        api_mb=api_mb,
+        unexpected=found["asked"] - found["seen"],
+        used=meter,
+    )
+
+
+def _run_module(
+    command: Sequence[str],
+    seconds: int,
+    told: str = "",
+    environment: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Run a module of ours as a process of its own; gives the JSON of its last line."""
+    finished = subprocess.run(
+        [sys.executable, "-m", *command, "--seconds", str(seconds)],
+        cwd=_ROOT,
+        env={**os.environ, **(environment or {})},
+        input=told,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=seconds + _PATIENCE_SECONDS,
+    )
+    if finished.returncode:
+        raise RuntimeError(f"{command[0]} failed:\n{finished.stderr[-2000:]}")
+    found: dict[str, Any] = json.loads(finished.stdout.splitlines()[-1])
+    return found
 
 
 def run_pgbench(rig: Rig, database: str, clients: int, seconds: int) -> Sample:

@@ -28,6 +28,12 @@ class Plan:
     """Of the book that a transfer's cost is compared in, with one of a line for each wallet."""
     account_lines: tuple[int, int] = (100, 1_000_000)
     """Of the two accounts whose history pages are compared."""
+    waiting: int = 100_000
+    """Chains that wait while others are created, at least."""
+    orphans: int = 1_000
+    """Chains whose worker is killed."""
+    lease_seconds: int = 15
+    """Of that worker, and of the one that takes over."""
 
 
 FULL: Final = Plan(name="full")
@@ -40,6 +46,7 @@ QUICK: Final = replace(
     choose_seconds=3,
     lines=1_000_000,
     account_lines=(100, 100_000),
+    waiting=10_000,
 )
 SMOKE: Final = Plan(
     name="smoke",
@@ -53,4 +60,7 @@ SMOKE: Final = Plan(
     batch_operations=(100, 200),
     lines=20_000,
     account_lines=(100, 2_000),
+    waiting=200,
+    orphans=20,
+    lease_seconds=5,
 )

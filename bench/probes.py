@@ -43,6 +43,8 @@ class Sample:
     p99_ms: float | None = None
     api_mb: float | None = None
     """Largest resident memory of the API process during the run."""
+    late_seconds: float | None = None
+    """Of the last operation, beyond the moment from which on it could have been done."""
 
     @property
     def per_second(self) -> float:
@@ -74,7 +76,8 @@ class Probe(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number of one round, and what it should reach: at least `reach`, or else at most.
+    """A number of one round, and what it should reach: at least `reach`, or else at most; None:
+    it is only told.
 
     `name` is short, for the head of a column; `says` tells what it is.
     """
@@ -82,7 +85,7 @@ class Figure:
     name: str
     says: str
     unit: str
-    reach: float
+    reach: float | None
     of: Callable[[Round], float]
     at_least: bool = False
 

@@ -46,6 +46,7 @@ _SETTINGS: Final = (
     "wal_sync_method",
 )
 _PACKAGES: Final = ("asyncpg", "catena-ledger", "msgspec", "pydantic", "uvicorn", "uvloop")
+_SIGNS: Final = {"at_least": "≥", "at_most": "≤"}
 _SPENDERS: Final = ("api", "postgres", "generator")
 _HERE: Final = Path(__file__).parent
 
@@ -116,6 +117,8 @@ def make_result(
         if found is not None:
             value, values = found
             bound = {"at_least" if figure.at_least else "at_most": figure.reach}
+            if figure.reach is None:
+                bound = {}
             figures.append(
                 {
                     "name": figure.name,
@@ -131,6 +134,7 @@ def make_result(
         "plan": asdict(plan),
         **setting,
         "pgbench_clients": rig.notes.get(CLIENTS),
+        "set": rig.settings,
         "not_measured": missing,
         "figures": figures,
         "samples": {
@@ -148,6 +152,7 @@ def _describe(sample: Sample) -> dict[str, object]:
         "log_bytes": sample.used.log_bytes / sample.operations,
         "checkpoints": sample.used.checkpoints,
         "api_mb": sample.api_mb,
+        "late_seconds": sample.late_seconds,
         "operations": sample.operations,
         "unexpected": sample.unexpected,
     }
@@ -175,11 +180,11 @@ def print_result(result: Mapping[str, Any]) -> None:
     console.print(samples)
     figures = Table("figure", "median", "reach", "rounds")
     for figure in result["figures"]:
-        sign, reach = ("≥", "at_least") if "at_least" in figure else ("≤", "at_most")
+        reach = "".join(f"{s} {figure[name]}" for name, s in _SIGNS.items() if name in figure)
         figures.add_row(
             figure["says"],
             f"{figure['median']:,} {figure['unit']}",
-            f"{sign} {figure[reach]}",
+            reach,
             " ".join(f"{value:,}" for value in figure["rounds"]),
         )
     console.print(figures)
@@ -199,7 +204,7 @@ def _median_of(runs: Sequence[Mapping[str, float]], name: str) -> str:
 def render_history(results: Sequence[Mapping[str, Any]]) -> str:
     """All results as a Markdown table, the oldest first."""
     heads = [f"{figure.name}, {figure.unit}" for figure in FIGURES]
-    reach = [f"{'≥' if figure.at_least else '≤'} {figure.reach:g}" for figure in FIGURES]
+    reach = [_render_reach(figure) for figure in FIGURES]
     rows = [
         ["at", "commit", "plan", "pgbench a second", *heads],
         ["---"] * (4 + len(heads)),
@@ -212,3 +217,9 @@ def render_history(results: Sequence[Mapping[str, Any]]) -> str:
         at = result["at"][:10]
         rows.append([at, result["commit"], result["plan"]["name"], rate, *cells])
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _render_reach(figure: Figure) -> str:
+    if figure.reach is None:
+        return ""
+    return f"{_SIGNS['at_least' if figure.at_least else 'at_most']} {figure.reach:g}"

@@ -10,13 +10,15 @@ import asyncio
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import asyncpg
 
@@ -38,16 +40,22 @@ __all__ = ["Api", "Rig"]
 _MAINTENANCE_DATABASE: Final = "postgres"
 _STOP_SECONDS: Final = 30
 _LOOK_SECONDS: Final = 0.02
+_SERVES: Final = r'"(http://[^"]+)"'
+_WORKS: Final = r'"(working)"'
+
+_Kept = TypeVar("_Kept")
 
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """One API process over one database."""
+    """One process of the service over one database. `url` is empty where it is a worker alone."""
 
     database: str
     url: str
     pid: int
     stop: Callable[[], None] = field(repr=False)
+    kill: Callable[[], None] = field(repr=False)
+    """End it as a crash would."""
 
 
 class Rig:
@@ -62,6 +70,8 @@ class Rig:
         """The API key that every database of this rig knows."""
         self.notes: dict[str, Any] = {}
         """What scenarios made here and share."""
+        self.settings: dict[str, Mapping[str, object]] = {}
+        """What was set for services beside their database, by its name."""
         self.server: EmbeddedPostgres
 
     def __enter__(self) -> Self:
@@ -115,36 +125,58 @@ class Rig:
             f" ARRAY[{scopes}])",
         )
 
-    def service(self, database: str) -> Api:
-        """The service over a database; it is started when it is first asked for."""
+    def keep(self, context: AbstractContextManager[_Kept]) -> _Kept:
+        """Enter something that lives as long as the rig."""
+        return self._stack.enter_context(context)
+
+    def service(self, database: str, **settings: object) -> Api:
+        """The service over a database; it is started, so set, when it is first asked for."""
         if database not in self._services:
-            self._services[database] = self._start(database)
+            command = ["serve", "--port", "0"]
+            self._services[database] = self._start(database, database, command, _SERVES, settings)
         return self._services[database]
+
+    def worker(self, database: str, **settings: object) -> Api:
+        """Another process over the database, which runs steps alone; whoever asks stops it."""
+        name = f"{database}-worker"
+        self._services[name] = self._start(name, database, ["worker"], _WORKS, settings)
+        return self._services[name]
 
     def stop_service(self, database: str) -> None:
         """Stop the service over a database, if one runs."""
         if database in self._services:
             self._services[database].stop()
 
-    def _start(self, database: str) -> Api:
-        log = self.directory / f"{database}.log"
+    def _start(
+        self,
+        name: str,
+        database: str,
+        command: Sequence[str],
+        says: str,
+        settings: Mapping[str, object],
+    ) -> Api:
+        if settings:
+            self.settings[name] = settings
+        log = self.directory / f"{name}.log"
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CATENA_")}
         environment["CATENA_DATABASE_URL"] = self.server.dsn(SERVICE, database)
+        environment |= {f"CATENA_{key.upper()}": str(value) for key, value in settings.items()}
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "catena.cli", "serve", "--port", "0"],
+                [sys.executable, "-m", "catena.cli", *command],
                 env=environment,
                 stdout=subprocess.DEVNULL,
                 stderr=output,
             )
-        url = _await_address(process, log)
+        url = _await_line(process, log, says)
 
-        def stop() -> None:
-            del self._services[database]
-            process.terminate()
+        def end(how: signal.Signals) -> None:
+            del self._services[name]
+            process.send_signal(how)
             process.wait(_STOP_SECONDS)
 
-        return Api(database, url, process.pid, stop)
+        stop, kill = partial(end, signal.SIGTERM), partial(end, signal.SIGKILL)
+        return Api(database, url if says == _SERVES else "", process.pid, stop, kill)
 
     @contextmanager
     def measuring(self, service: Api | None) -> Iterator[Used]:
@@ -191,10 +223,10 @@ class Rig:
         self.ask(_MAINTENANCE_DATABASE, "CHECKPOINT", "SELECT 1")
 
 
-def _await_address(process: subprocess.Popen[bytes], log: Path) -> str:
-    """The address that the service says it serves, in a line of its log."""
+def _await_line(process: subprocess.Popen[bytes], log: Path, pattern: str) -> str:
+    """What the service says once it is ready, in a line of its log."""
     while process.poll() is None:
-        said = re.search(r'"(http://[^"]+)"', log.read_text())
+        said = re.search(pattern, log.read_text())
         if said:
             return said[1]
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -1,6 +1,20 @@
 """The scenarios, in the order in which they run within a round."""
 
-from bench.scenarios import balances, baseline, batches, growth, history, memory, transfers
+from bench.scenarios import (
+    balances,
+    baseline,
+    batches,
+    chains,
+    growth,
+    history,
+    memory,
+    previews,
+    takeover,
+    transfers,
+    waking,
+    workers,
+    workflows,
+)
 
 __all__ = ["SCENARIOS"]
 
@@ -12,4 +26,10 @@ SCENARIOS = (
     growth.SCENARIO,
     history.SCENARIO,
     memory.SCENARIO,
+    workflows.SCENARIO,
+    chains.SCENARIO,
+    workers.SCENARIO,
+    waking.SCENARIO,
+    takeover.SCENARIO,
+    previews.SCENARIO,
 )

@@ -36,7 +36,9 @@ def _prepare(rig: Rig, plan: Plan) -> Sequence[Probe]:
         for path in paths:
             path.write_bytes(make_batch(book, operations, dice))
         bodies = write_list(rig.directory / f"batches-{operations}", [str(path) for path in paths])
-        load = Load("batches", bodies, connections, expect=201, operations=operations)
+        load = Load(
+            "bodies", bodies, connections, expect=201, operations=operations, path="/v1/batches"
+        )
         probes.append(Probe(name, partial(run_wrk, rig, service, book, load)))
     return probes
 

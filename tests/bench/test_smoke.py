@@ -14,8 +14,13 @@ from tests.postgres import find_quickest_disk
 from tests.tidy.rules import REPO
 
 
-def run_bench(results: Path, *options: str, path: str | None = None) -> dict[str, Any]:
-    """Run `python -m bench --smoke`; gives the one result that it kept."""
+def run_bench(
+    results: Path, *options: str, path: str | None = None, peers: str | None = None
+) -> dict[str, Any]:
+    """Run `python -m bench --smoke`; gives the one result that it kept. Paths are as they are set,
+    or given.
+    """
+    given = {"PATH": path, "PEERS": peers}
     finished = subprocess.run(
         [
             *(sys.executable, "-m", "bench", "--smoke", *options),
@@ -23,7 +28,7 @@ def run_bench(results: Path, *options: str, path: str | None = None) -> dict[str
         ],
         check=False,
         cwd=REPO,
-        env=os.environ | ({} if path is None else {"PATH": path}),
+        env=os.environ | {name: value for name, value in given.items() if value is not None},
         capture_output=True,
         text=True,
     )
@@ -34,7 +39,7 @@ def run_bench(results: Path, *options: str, path: str | None = None) -> dict[str
 
 
 def test_every_scenario_gives_its_figures(tmp_path: Path) -> None:
-    """Each scenario gives all its figures, from right answers; or says that wrk is missing."""
+    """Each scenario gives all its figures, from right answers; or says what is missing."""
     result = run_bench(tmp_path / "results")
     found = {figure["name"] for figure in result["figures"]}
     missing = result["not_measured"]
@@ -44,7 +49,8 @@ def test_every_scenario_gives_its_figures(tmp_path: Path) -> None:
         if scenario.name not in missing
         for figure in scenario.figures
     } == found
-    assert missing == {} or (shutil.which("wrk") is None and "wrk" in str(missing))
+    for why in missing.values():
+        assert (shutil.which("wrk") is None and "wrk" in why) or "peers are not installed" in why
     assert [
         (probe, sample["unexpected"])
         for probe, samples in result["samples"].items()
@@ -67,6 +73,18 @@ def test_without_wrk_the_report_says_so(tmp_path: Path) -> None:
     assert list(result["samples"]) == ["pgbench"]
     assert "wrk is not installed" in result["not_measured"]["transfers"]
     assert result["figures"] == []
+
+
+def test_without_peers_chains_are_still_measured(tmp_path: Path) -> None:
+    """Where the peers are not installed, only what is compared with them is missing."""
+    result = run_bench(
+        tmp_path / "results", "--only", "workflows", "--only", "previews", peers=str(tmp_path)
+    )
+    if shutil.which("wrk") is None:
+        assert result["not_measured"].keys() == {"workflows", "previews"}
+    else:
+        assert list(result["samples"]) == ["previews"]
+        assert "peers are not installed" in result["not_measured"]["workflows"]
 
 
 def test_figures_have_names_of_their_own() -> None:
