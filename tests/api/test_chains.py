@@ -8,7 +8,7 @@ import pytest
 
 from tests.chain_bodies import balance, keep, make_chain, pay, states, wait
 from tests.contract import read_problem
-from tests.server import Api, RunningApi
+from tests.server import ORDINARY, Api, RunningApi, took_hot_road
 
 NOBODY = "acct_" + "0" * 32
 WHY = {"reason": "because"}
@@ -37,6 +37,27 @@ def test_a_chain_of_the_books_alone_is_done_when_it_is_answered(service: Api) ->
     assert service.read(f"/v1/chains/{chain['id']}") == chain
     transfer = service.make("/v1/transfers", pay("", al, bo, 1)["inputs"])
     assert "chain_id" not in transfer
+
+
+def test_both_roads_make_the_same_chain(service: Api) -> None:
+    """The protocol's own and the framework's; who prefers to wait takes the second."""
+    al, bo = service.open_account(funded=1000), service.open_account()
+    body = {"steps": [keep("hold", al, 300), pay("pay", al, bo, {"cel": "steps.hold.amount"})]}
+    plain = service.post("/v1/chains", body)
+    assert took_hot_road(plain)
+    headers = [("Idempotency-Key", "ordinary"), *ORDINARY]
+    ordinary = service.send("POST", "/v1/chains", body, headers=headers)
+    assert not took_hot_road(ordinary)
+    wait = {"Idempotency-Key": "waits", "Prefer": "wait=1"}
+    assert not took_hot_road(service.send("POST", "/v1/chains", body, headers=wait))
+    assert plain.status_code == ordinary.status_code == 201
+    for name in ("state", "progress", "failure", "type", "number"):
+        assert plain.json()[name] == ordinary.json()[name]
+    bad = {"steps": [keep("hold", "acct_" + "0" * 32, 1)]}
+    told = [service.post("/v1/chains", bad).json()]
+    headers = [("Idempotency-Key", "bad"), *ORDINARY]
+    told.append(service.send("POST", "/v1/chains", bad, headers=headers).json())
+    assert told[0]["errors"] == told[1]["errors"]
 
 
 def test_a_refused_run_leaves_nothing_but_its_chain(service: Api) -> None:

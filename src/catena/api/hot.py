@@ -1,8 +1,9 @@
 """The hottest routes, answered straight from what a connection received.
 
-A transfer or balance read in plain form, for a caller and ledger that this process knows, skips the
-HTTP parser and the framework; everything else takes the ordinary way, which answers the same. What
-that saves is in docs/decisions/0007. Relies on uvicorn's HttpToolsProtocol.
+A transfer, a chain's creation or a balance read in plain form, for a caller and ledger that this
+process knows, skips the HTTP parser and the framework; everything else takes the ordinary way,
+which answers the same. What that saves is in docs/decisions/0007. Relies on uvicorn's
+HttpToolsProtocol.
 """
 
 from __future__ import annotations
@@ -13,9 +14,19 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import structlog
 
 from catena.api.balances import balance_reply
+from catena.api.chains import CREATE
 from catena.api.movements import MOVEMENTS
 from catena.api.protocol import Protocol
-from catena.api.writes import JSON, Context, Reply, parse_key, problem_reply, require, submit
+from catena.api.writes import (
+    JSON,
+    Context,
+    Reply,
+    Write,
+    parse_key,
+    problem_reply,
+    require,
+    submit,
+)
 from catena.auth.scopes import Scope
 from catena.errors import CatenaError, UnknownCurrency
 from catena.ids import REQUEST
@@ -26,10 +37,10 @@ if TYPE_CHECKING:
 
 __all__ = ["HotProtocol"]
 
-_TRANSFER: Final = MOVEMENTS["transfer"]
+_WRITES: Final = {b"transfers": MOVEMENTS["transfer"], b"chains": CREATE}
 _PLAIN: Final = rb"[!-~](?:[ -~]*[!-~])?"
 _HEAD: Final = re.compile(
-    rb"(?:POST /v1/transfers|GET /v1/accounts/(acct_[0-9a-f]{32})/balance) HTTP/1\.1\r\n"
+    rb"(?:POST /v1/(transfers|chains)|GET /v1/accounts/(acct_[0-9a-f]{32})/balance) HTTP/1\.1\r\n"
     rb"((?:[A-Za-z0-9-]++: " + _PLAIN + rb"\r\n)++)\r\n"
 )
 """The plain form: no folded line, no empty value, nothing but printable ASCII."""
@@ -41,6 +52,7 @@ _UNUSUAL: Final = {
     b"expect",
     b"transfer-encoding",
     b"content-encoding",
+    b"prefer",
     b"proxy-connection",
     b"upgrade",
 }
@@ -51,13 +63,14 @@ _log = structlog.get_logger(__name__)
 
 
 class _Head(NamedTuple):
-    """A hot request's head. `account`: whose balance is asked for; None for a transfer, and `key`
-    is its Idempotency-Key.
+    """A hot request's head. `account`: whose balance is asked for; None for a `write`, and `key` is
+    its Idempotency-Key.
 
     `end`: where its body begins, `length`: of its body, both in bytes.
     """
 
     account: str | None
+    write: Write | None
     authorization: bytes
     ledger: bytes | None
     key: bytes
@@ -66,7 +79,7 @@ class _Head(NamedTuple):
 
 
 class _Form(NamedTuple):
-    """A transfer's head but for its Idempotency-Key and Content-Length, in the order that they had:
+    """A write's head but for its Idempotency-Key and Content-Length, in the order that they had:
     a connection's next head is mostly the same but for these two.
     """
 
@@ -189,7 +202,8 @@ class HotProtocol(Protocol):
         ledger = self.app_parts.ledgers.recall(caller, None if named is None else named.decode())
         if ledger is None:
             return None
-        return Context(caller, ledger, self.app_parts.number_request(REQUEST))
+        request_id = self.app_parts.number_request(REQUEST)
+        return Context(caller, ledger, request_id, catalogue=self.app_parts.catalogue)
 
     def _start(self, cycle: _HotCycle, head: _Head, body: bytes) -> None:
         context = cycle.context
@@ -205,9 +219,10 @@ class HotProtocol(Protocol):
             def reply(reply: Reply) -> None:
                 self._respond(cycle, reply)
 
-            require(context.caller, Scope.TRANSFERS_WRITE)
+            assert head.write is not None  # noqa: S101  # or there is an account
+            require(context.caller, head.write.scope or "")
             key = parse_key(head.key.decode())
-            submit(_TRANSFER, context, key, body, self.app_parts.journal, reply)
+            submit(head.write, context, key, body, self.app_parts.journal, reply)
 
     def _respond(self, cycle: _HotCycle, reply: Reply) -> None:
         cycle.response_complete = True
@@ -236,11 +251,11 @@ class HotProtocol(Protocol):
 
 
 def _read_head(data: bytes) -> tuple[_Head | None, _Form | None]:
-    """The head of a hot request, and the form of a transfer's; None for any other."""
+    """The head of a hot request, and the form of a write's; None for any other."""
     found = _HEAD.match(data)
     if found is None or found.end() > LIMITS.head_bytes:
         return None, None
-    account, lines = found.groups()
+    route, account, lines = found.groups()
     fields = _FIELD.findall(lines)
     headers = {name.lower(): value for name, value in fields}
     if len(headers) != len(fields) or not _is_usual(headers):
@@ -250,10 +265,11 @@ def _read_head(data: bytes) -> tuple[_Head | None, _Form | None]:
     if account is not None:
         if length is not None:
             return None, None
-        return _Head(account.decode(), caller, ledger, b"", found.end(), 0), None
+        return _Head(account.decode(), None, caller, ledger, b"", found.end(), 0), None
     if key is None or length is None or headers.get(b"content-type") != _JSON:
         return None, None
-    head = _finish(_Head(None, caller, ledger, key, 0, 0), key, length, found.end())
+    plain = _Head(None, _WRITES[route], caller, ledger, key, 0, 0)
+    head = _finish(plain, key, length, found.end())
     return head, None if head is None else _form_of(head, data[: found.end()])
 
 
@@ -261,10 +277,10 @@ def _finish(head: _Head, key: bytes, length: bytes, end: int) -> _Head | None:
     """The head with what changes from request to request, if that is usual too."""
     if not _VALUE.fullmatch(key) or not _LENGTH.fullmatch(length):
         return None
-    size = int(length)
-    if size > LIMITS.body_bytes or end > LIMITS.head_bytes:
+    size, write = int(length), head.write
+    if write is None or size > write.body_bytes or end > LIMITS.head_bytes:
         return None
-    return _Head(None, head.authorization, head.ledger, key, end, size)
+    return _Head(None, write, head.authorization, head.ledger, key, end, size)
 
 
 def _form_of(head: _Head, text: bytes) -> _Form:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from catena.chains.definition import Family, Step
@@ -43,8 +44,13 @@ def _named(inputs: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _account(value: object) -> Iterator[str]:
-    if isinstance(value, str) and is_id(ACCOUNT, value):
+    if isinstance(value, str) and _is_account(value):
         yield value
+
+
+@lru_cache(maxsize=100_000)
+def _is_account(text: str) -> bool:
+    return is_id(ACCOUNT, text)
 
 
 def system_accounts(steps: Iterable[Step], ledger_id: str) -> Iterator[str]:
