@@ -115,7 +115,8 @@ def worst_funding(
     a closure of maximal weight is found as a minimal cut.
     """
     names = list(steps)
-    needs = [[names.index(need.step) for need in steps[name].needs] for name in names]
+    place = {name: index for index, name in enumerate(names)}
+    needs = [[place[need.step] for need in steps[name].needs] for name in names]
     worst = {}
     for account in dict.fromkeys(id for effect in effects.values() for id in effect or ()):
         weights = [-(effects[name] or {}).get(account, 0) for name in names]
@@ -132,6 +133,9 @@ def worst_funding(
 
 def _closure(weights: Sequence[int], needs: Sequence[Sequence[int]]) -> int:
     """The largest weight of a set of nodes that holds whatever its nodes need (Picard, 1976)."""
+    gains = sum(weight for weight in weights if weight > 0)
+    if not gains or min(weights) >= 0:
+        return gains
     size = len(weights)
     source, sink = size, size + 1
     room: list[dict[int, int]] = [{} for _ in range(size + 2)]
@@ -152,7 +156,7 @@ def _closure(weights: Sequence[int], needs: Sequence[Sequence[int]]) -> int:
             room[a][b] -= least
             room[b][a] = room[b].get(a, 0) + least
         cut += least
-    return sum(weight for weight in weights if weight > 0) - cut
+    return gains - cut
 
 
 def _find_path(
