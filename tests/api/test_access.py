@@ -48,6 +48,8 @@ NEEDS: list[tuple[str, str, Any, Scope]] = [
     ("GET", "/v1/ledgers/ldg_" + "0" * 32, None, Scope.LEDGERS_READ),
     ("POST", "/v1/ledgers", {"name": "x"}, Scope.LEDGERS_WRITE),
     ("PUT", f"/v1/ledgers/ldg_{'0' * 32}/assets/PTS", {"exponent": 0}, Scope.LEDGERS_WRITE),
+    ("GET", "/v1/messages", None, Scope.CHAINS_READ),
+    ("POST", "/v1/messages", {"id": "e", "correlation": "c"}, Scope.CHAINS_WRITE),
     ("GET", "/v1/accounts", None, Scope.ACCOUNTS_READ),
     ("GET", f"/v1/accounts/{ACCOUNT}", None, Scope.ACCOUNTS_READ),
     ("GET", f"/v1/accounts/{ACCOUNT}/balance", None, Scope.ACCOUNTS_READ),
