@@ -172,6 +172,31 @@ def test_floors_and_ceilings_bind_the_net_change(lines: Sequence[Line], code: st
     assert (refusal and refusal.code.code) == code
 
 
+@pytest.mark.parametrize(
+    ("lines", "thawed", "shielded", "code"),
+    [
+        ([debit("frozen", 5), credit("rich", 5)], ["frozen"], False, None),
+        ([debit("frozen", 5), credit("rich", 5)], ["rich"], False, "account_frozen"),
+        ([debit("frozen", 5), credit("rich", 5)], [], True, None),
+        ([debit("blocked", 5), credit("rich", 5)], ["blocked"], False, "account_blocked"),
+        ([debit("blocked", 5), credit("rich", 5)], [], True, None),
+        ([debit("rich", 50), credit("capped", 50)], [], True, None),
+        ([debit("poor", 5), credit("rich", 5)], ["poor"], True, "insufficient_funds"),
+        ([debit("closed", 5), credit("rich", 5)], ["closed"], True, "account_closed"),
+    ],
+)
+def test_what_is_waived_for_a_chain(
+    lines: Sequence[Line],
+    thawed: Sequence[str],
+    shielded: bool,  # noqa: FBT001  # a column of the table
+    code: str | None,
+) -> None:
+    """A freeze where the chain pays from its own pool; past its pivot also blocks and ceilings."""
+    draft = Draft(EntryType.ADJUSTMENT, lines)
+    refusal = refuse_entry(draft, make_accounts(), NOW, thawed=thawed, shielded=shielded)
+    assert (refusal.code.code if refusal else None) == code
+
+
 def test_what_is_below_its_floor_may_grow() -> None:
     """A floor or ceiling refuses only what leads further away."""
     accounts = {
