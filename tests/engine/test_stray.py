@@ -73,6 +73,24 @@ async def test_a_late_approval_is_made_good(database: Database, *, pivot: bool) 
         await prove(world)
 
 
+async def test_an_approval_of_what_is_still_open_is_no_stray(database: Database) -> None:
+    """Whoever holds the work asks under the same key, and is told the same."""
+    async with run_partner() as partner, run_world(database, works=False) as world:
+        inputs = {"url": f"{partner.url}/pay"}
+        undo = {"url": f"{partner.url}/undo"}
+        chain = await world.scribe.chain(Step("pay", "http", inputs, compensation=undo))
+        work, call = await take(world, chain)
+        await tell(world, work, call, APPROVED, late=1)
+        async with world.app.pool.acquire() as connection:
+            count = await connection.fetchval(
+                "SELECT count(*) FROM chains WHERE ledger_id = $1", world.scribe.number
+            )
+        assert count == 1
+        await tell(world, work, call, APPROVED)
+        assert (await world.ended(chain.id)).state is ChainState.COMPLETED
+        assert not partner.heard
+
+
 async def test_a_late_approval_of_what_is_done_changes_nothing(database: Database) -> None:
     """The same approval, told again by whoever was taken for dead."""
     async with run_partner() as partner, run_world(database, works=False) as world:

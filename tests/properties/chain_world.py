@@ -25,7 +25,7 @@ from catena.db.work import Work, claim_work
 from catena.errors import CatenaError
 from catena.ids import ACCOUNT, CHAIN, LEDGER, new_id
 from catena.journal import Answer, Journal, Operation, Piece
-from catena.journal.cards import Cards
+from catena.journal.cards import Begun, Cards
 from catena.settings import Settings
 from simulation.clock import SEARCH_PATH, SimulatedClock, install_clock
 from tests.postgres import Database
@@ -64,10 +64,10 @@ class Hands:
         """How many calls it has hands for."""
         return self.free
 
-    def take(self, ledger: Ledger, call: Call, fence: int) -> None:
+    def take(self, ledger: Ledger, begun: Begun) -> None:
         """The call's intent is committed."""
         del ledger
-        self.taken.append((call, fence))
+        self.taken.append((begun.call, begun.fence))
 
 
 class Process:

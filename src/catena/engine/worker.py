@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from catena.db.installation import Ledger
     from catena.db.pool import Pool
     from catena.journal import Journal
+    from catena.journal.cards import Begun
     from catena.settings import Settings
 
 __all__ = ["Worker"]
@@ -70,12 +71,13 @@ class Worker:
         """How many calls it has hands for now."""
         return 0 if self._closing else max(0, self._settings.worker_calls - len(self._under_way))
 
-    def take(self, ledger: Ledger, call: Call, fence: int) -> None:
+    def take(self, ledger: Ledger, begun: Begun) -> None:
         """Make a call whose intent is committed; one that comes too late others look up."""
         if self._closing:
             return
-        work = Work(call.chain, call.step, fence)
-        self._go(self._seeing_to(work, self._make(ledger, work, call, monotonic())))
+        call = begun.call
+        work = Work(call.chain, call.step, begun.fence)
+        self._go(self._seeing_to(work, self._make(ledger, work, call, begun.since)))
 
     async def close(self) -> None:
         """Take nothing more, and finish what is under way: its callers wait for no lease."""

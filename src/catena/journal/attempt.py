@@ -164,8 +164,8 @@ class Attempt:
         """
         taker = self._book.cards.taker
         if taker is not None:
-            for call, fence in self._book.chains.begun():
-                taker.take(self._ledger, call, fence)
+            for begun in self._book.chains.begun():
+                taker.take(self._ledger, begun)
         for piece in self.pieces:
             piece.settled = True
         for account in self._touched:

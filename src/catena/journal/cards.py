@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DUE_NOW",
     "PENDING",
+    "Begun",
     "Cards",
     "ChainMoved",
     "OpenChain",
@@ -44,14 +45,24 @@ PENDING: Final = dt.datetime.max.replace(tzinfo=dt.UTC)
 """Stands for the time of the commit that is being decided."""
 
 
+class Begun(NamedTuple):
+    """A call whose intent a commit holds: under which fence, and since when, in monotonic seconds:
+    from then on its time runs.
+    """
+
+    call: Call
+    fence: int
+    since: float
+
+
 class Taker(Protocol):
     """A worker in this process, which takes calls in the very commit that makes them due."""
 
     def room(self) -> int:
         """How many calls it has hands for now."""
 
-    def take(self, ledger: Ledger, call: Call, fence: int) -> None:
-        """Make a call whose intent is committed, under this fence."""
+    def take(self, ledger: Ledger, begun: Begun) -> None:
+        """Make a call whose intent is committed."""
 
 
 @dataclass(slots=True)
@@ -141,7 +152,7 @@ class OpenChain:
         self.posted: set[str] = set()
         self.offset = 0
         self.taken: dict[str, float | None] = {}
-        self.begun: list[Call] = []
+        self.begun: list[Begun] = []
         self.blocked = False
 
     def fence_of(self, step: str) -> int:
@@ -196,11 +207,10 @@ class OpenChains:
         """The chain, if there is one."""
         return self._open.get(id)
 
-    def begun(self) -> Iterator[tuple[Call, int]]:
-        """The calls that are made once this is committed, each with its fence."""
+    def begun(self) -> Iterator[Begun]:
+        """The calls that are made once this is committed."""
         for opened in self._open.values():
-            for call in opened.begun:
-                yield call, opened.fence_of(call.step)
+            yield from opened.begun
 
     def write(self, work: WriteSet, now: dt.datetime, cards: Cards) -> None:
         """Have everything written that follows from the histories as they stand now."""
@@ -319,7 +329,7 @@ def _describe_work(opened: OpenChain, now: dt.datetime, cards: Cards) -> Iterato
             due[""] = DUE_NOW  # what it needs, or waits for, is read in the next commit
         elif timer is not None:
             due[""] = timer.isoformat()
-    begun = {call.step for call in opened.begun}
+    begun = {began.call.step for began in opened.begun}
     for step in {**opened.work, **due}:
         row = opened.work.get(step)
         lease = opened.taken.get(step)

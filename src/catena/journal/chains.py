@@ -17,9 +17,10 @@ from catena.chains.standing import find_unusable
 from catena.chains.step_types import Call, Direction
 from catena.chains.validator import Flaw, find_uncovered
 from catena.chains.waits import find_wait, signal_of
+from catena.clock import monotonic
 from catena.db.write import WriteSet
 from catena.journal.book import Book
-from catena.journal.cards import ChainMoved, OpenChain, Unchanged
+from catena.journal.cards import Begun, ChainMoved, OpenChain, Unchanged
 from catena.journal.chain_books import ChainBooks
 from catena.journal.pieces import CreateChain, RunChain
 from catena.ledger.refusals import Refusal
@@ -66,7 +67,8 @@ def decide_chain(
     if operation.work is not None:
         step, fence = operation.work
         row = opened.work.get(step)
-        if row is None or row.fence != fence:
+        begun = any(began.call.step == step for began in opened.begun)  # in this very commit
+        if row is None or row.fence != fence or begun:
             # Somebody else has it by now: nothing is written in its name (I9).
             return _make_good(operation, opened.chain, book, work)
         opened.taken[step] = None
@@ -125,7 +127,7 @@ def _begin_calls(opened: OpenChain, books: ChainBooks) -> None:
             continue
         call = begin(chain, books, due.step)
         if call is not None:
-            opened.begun.append(call)
+            opened.begun.append(Begun(call, opened.fence_of(call.step), monotonic()))
             opened.taken[due.step] = books.lease_seconds
 
 
