@@ -9,12 +9,13 @@ import pytest
 from catena.chains.chain import Chain
 from catena.chains.definition import Need, Step
 from catena.chains.machine import run
+from catena.chains.refusals import ChainRefused, Command, refuse
 from catena.chains.states import ChainState
 from catena.db.inbox import Message, list_unmatched
 from catena.db.load_chains import load_chains
 from catena.db.verify import verify
 from catena.db.work import claim_work
-from catena.journal import ReceiveMessage, Taken
+from catena.journal import ReceiveMessage, RunChain, Taken
 from tests.postgres import Database
 from tests.scribe import Scribe, open_ledger
 
@@ -95,3 +96,51 @@ async def test_they_cannot_miss_each_other(database: Database, race: int) -> Non
             ended = await read(scribe, chain.id)
             assert ended.state is ChainState.COMPLETED
             assert ended.steps["paid"].result == {"payload": name}
+
+
+def pay(source: str, target: str, *needs: str) -> Step:
+    """A step that moves 40 cents."""
+    inputs = {
+        "source_account_id": source,
+        "destination_account_id": target,
+        "amount": 40,
+        "currency": "USD",
+    }
+    return Step("pay", "transfer", inputs, tuple(map(Need, needs)))
+
+
+async def test_a_refused_command_takes_no_message_with_it(database: Database) -> None:
+    """What had come early is given by the chain's clock alone: a command that is refused at that
+    very moment moves nothing.
+    """
+
+    def resume(chain: Chain, books: object) -> object:
+        del books
+        return refuse(chain, Command.RESUME)
+
+    async with open_ledger(database) as scribe:
+        a, b = await scribe.open(), await scribe.open()
+        await scribe.post(scribe.deposit(a, 100))
+        await receive(scribe, Message("bank", "e1", "invoice 7"))
+        chain = await scribe.chain(wait("paid", "invoice 7"), pay(a, b, "paid"))
+        answer = await scribe.submit([RunChain(chain.id, resume)], key=None)
+        assert isinstance(answer.results[0], ChainRefused)
+        await scribe.post(scribe.transfer(a, b, 1))
+        async with scribe.pool.acquire() as connection:
+            assert await verify(connection, scribe.ledger) == []
+        await tick(scribe)
+        assert (await read(scribe, chain.id)).state is ChainState.COMPLETED
+        async with scribe.pool.acquire() as connection:
+            assert await verify(connection, scribe.ledger) == []
+
+
+async def test_messages_beside_each_other_are_all_taken_in(database: Database) -> None:
+    """The first ends the wait, the others are kept, though all of them are one commit."""
+    async with open_ledger(database) as scribe:
+        chain = await scribe.chain(wait("paid", "invoice 7"))
+        told = [receive(scribe, Message("bank", f"e{n}", "invoice 7", n)) for n in range(5)]
+        taken = await asyncio.wait_for(asyncio.gather(*told), 20)
+        assert [each.chain for each in taken].count(chain.id) == 1
+        async with scribe.pool.acquire() as connection:
+            left = await list_unmatched(connection, scribe.number, after=None, limit=10)
+        assert len(left) == 4

@@ -195,10 +195,6 @@ class OpenChains:
         made = self._open[id] = OpenChain(Chain(id), {})
         return made
 
-    def drop(self, id: str) -> None:
-        """Forget a chain that was made, and refused."""
-        del self._open[id]
-
     def all(self) -> Iterator[OpenChain]:
         """All of them."""
         return iter(self._open.values())

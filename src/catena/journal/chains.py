@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from catena.chains import machine
 from catena.chains.calls import begin, due_calls
 from catena.chains.chain import Chain
+from catena.chains.history import IllegalMove
 from catena.chains.needs import named_accounts
 from catena.chains.refusals import ChainRefusal, ChainRefused, Command, refuse
 from catena.chains.standing import find_unusable
@@ -76,14 +77,19 @@ def decide_chain(
     offset = work.next_offset()
     books = ChainBooks(book, work, offset)
     chain = opened.go_on(book.now)
-    _deliver_waiting(chain, books, work)
+    if operation.work is not None and not operation.work[0]:
+        _deliver_waiting(chain, books, work)  # the clock's work, which nothing refuses
     value = operation.act(chain, books)
     if value is False and not chain.new:
         work.rewind(mark)
         return _make_good(operation, chain, book, work)
     if isinstance(value, Call):
         opened.taken[value.step] = book.cards.lease_seconds
-    if isinstance(value, ChainRefused | Refusal) or not chain.new:
+    refused = isinstance(value, ChainRefused | Refusal)
+    if refused and chain.new:
+        # What it has done to accounts cannot be dropped here: the attempt is, as a whole.
+        raise IllegalMove(f"{chain.id} was changed by what it refused")
+    if refused or not chain.new:
         work.rewind(mark)
         opened.blocked |= books.blocked
         return value if isinstance(value, ChainRefused | Refusal) else Unchanged(value)

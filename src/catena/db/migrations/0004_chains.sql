@@ -254,7 +254,13 @@ BEGIN
            released = excluded.released, taken_back = excluded.taken_back,
            expires_at = excluded.expires_at;
 
-    -- Behind the ledger's lock: who found nobody waiting is right only if nobody has begun since.
+    -- Behind the ledger's lock: who found nobody waiting is right only if nobody has begun since. Waits
+    -- that end in this commit are none any more; those that begin in it look for what is there next.
+    DELETE FROM correlations c
+     USING jsonb_to_recordset(p_rest -> 'correlations')
+           AS u (chain_id uuid, correlation text, waits boolean)
+     WHERE c.ledger_id = p_ledger AND c.chain_id = u.chain_id AND c.correlation = u.correlation
+       AND NOT u.waits;
     IF EXISTS (SELECT FROM jsonb_to_recordset(p_rest -> 'messages')
                       AS u (correlation text, chain_id uuid)
                  JOIN correlations c ON c.ledger_id = p_ledger AND c.correlation = u.correlation
@@ -268,11 +274,6 @@ BEGIN
     UPDATE inbox i SET chain_id = u.chain_id
       FROM jsonb_to_recordset(p_rest -> 'matched') AS u (source text, id text, chain_id uuid)
      WHERE i.ledger_id = p_ledger AND i.source = u.source AND i.id = u.id;
-    DELETE FROM correlations c
-     USING jsonb_to_recordset(p_rest -> 'correlations')
-           AS u (chain_id uuid, correlation text, waits boolean)
-     WHERE c.ledger_id = p_ledger AND c.chain_id = u.chain_id AND c.correlation = u.correlation
-       AND NOT u.waits;
     INSERT INTO correlations (ledger_id, correlation, chain_id)
     SELECT p_ledger, u.correlation, u.chain_id
       FROM jsonb_to_recordset(p_rest -> 'correlations')
