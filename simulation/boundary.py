@@ -149,15 +149,15 @@ class SimulatedConnection:
         """Rows."""
         return await self.send(query, values, lambda sent: self.real.fetch(query, *sent))
 
-    async def fetchrow(self, query: str, *values: Any) -> Any:  # noqa: ANN401
+    async def fetchrow(self, query: str, *values: Any) -> Any:  # noqa: ANN401  # as the driver's
         """A row."""
         return await self.send(query, values, lambda sent: self.real.fetchrow(query, *sent))
 
-    async def fetchval(self, query: str, *values: Any) -> Any:  # noqa: ANN401
+    async def fetchval(self, query: str, *values: Any) -> Any:  # noqa: ANN401  # as the driver's
         """A value."""
         return await self.send(query, values, lambda sent: self.real.fetchval(query, *sent))
 
-    async def execute(self, query: str, *values: Any) -> Any:  # noqa: ANN401
+    async def execute(self, query: str, *values: Any) -> Any:  # noqa: ANN401  # as the driver's
         """A status."""
         return await self.send(query, values, lambda sent: self.real.execute(query, *sent))
 

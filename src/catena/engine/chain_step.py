@@ -7,12 +7,10 @@ up. What undoes it is another chain that its compensation declares, or its cance
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from catena.chains import machine
@@ -24,10 +22,8 @@ from catena.chains.states import CHAIN_ENDS, ChainState
 from catena.chains.step_types import Answer, Call, Catalogue, Direction, Input, Outcome, StepType
 from catena.chains.validator import find_flaws
 from catena.db.load_chains import load_chain_states
-from catena.errors import CatenaError
 from catena.ids import CHAIN, derive_within
-from catena.journal import Answer as Told
-from catena.journal import CreateChain, Operation, Piece, RunChain
+from catena.journal import CreateChain, RunChain
 
 if TYPE_CHECKING:
     from catena.chains.books import Books
@@ -126,13 +122,12 @@ class ChainStep:
         flaws = find_flaws(definition.steps, self._catalogue)
         if flaws:
             return Answer(Outcome.DECLINED, code="invalid_chain", detail=flaws[0].text)
-        told = await self._submit(
+        result = await self._journal.ask(
             ledger,
             CreateChain(child, definition, call.chain),
             key=_digest(call.key),
             payload=_digest(json.dumps(words, sort_keys=True)),
         )
-        result = told.results[0]
         if isinstance(result, ChainRefused):
             return Answer(Outcome.DECLINED, code=result.code.code, detail=result.code.title)
         return None
@@ -146,19 +141,7 @@ class ChainStep:
                 machine.cancel(chain, books, Failure("cancelled", "by the chain above it"), by)
             return refused
 
-        await self._submit(ledger, RunChain(child, cancel), key=None)
-
-    async def _submit(
-        self, ledger: Ledger, operation: Operation, *, key: str | None, payload: str = ""
-    ) -> Told:
-        """Have the journal do it. Raises CatenaError."""
-        told: asyncio.Future[Told | CatenaError] = asyncio.get_running_loop().create_future()
-        piece = Piece([operation], key=key, payload=payload, done=partial(_settle, told))
-        self._journal.submit(ledger, piece)
-        result = await told
-        if isinstance(result, CatenaError):
-            raise result
-        return result
+        await self._journal.ask(ledger, RunChain(child, cancel))
 
 
 def _read_state(child: str, state: ChainState | None, *, undone: bool) -> Answer:
@@ -181,8 +164,3 @@ def _read_plan(plan: Any) -> Definition:  # noqa: ANN401  # any JSON
 
 def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _settle(told: asyncio.Future[Told | CatenaError], result: Told | CatenaError) -> None:
-    if not told.done():
-        told.set_result(result)

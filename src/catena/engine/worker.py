@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -22,8 +22,7 @@ from catena.db.pool import is_lost
 from catena.db.work import Work, claim_work, find_due_ledgers
 from catena.engine.stray import define_stray, stray_id
 from catena.errors import CatenaError
-from catena.journal import Answer as Told
-from catena.journal import ChainResult, Piece, RunChain
+from catena.journal import ChainResult, RunChain
 
 if TYPE_CHECKING:
     from catena.db.installation import Ledger
@@ -142,13 +141,14 @@ class Worker:
     async def _do(self, ledger: Ledger, work: Work) -> None:
         """Do what is due: let the chain's clock decide, or begin a call and make it."""
         if not work.step:
-            await self._submit(ledger, RunChain(work.chain, run, (work.step, work.fence)))
+            await self._journal.ask(ledger, RunChain(work.chain, run, (work.step, work.fence)))
             return
         began = monotonic()
         act = partial(begin, step=work.step)
-        call = await self._submit(ledger, RunChain(work.chain, act, (work.step, work.fence)))
-        if isinstance(call, Call):
-            await self._make(ledger, work, call, began)
+        begun = RunChain(work.chain, act, (work.step, work.fence))
+        result = await self._journal.ask(ledger, begun)
+        if isinstance(result, ChainResult) and isinstance(result.value, Call):
+            await self._make(ledger, work, result.value, began)
 
     async def _make(self, ledger: Ledger, work: Work, call: Call, began: float) -> None:
         """Make a call whose intent is committed, and commit its answer."""
@@ -159,18 +159,7 @@ class Worker:
         undoes = found.outcome is not Outcome.APPROVED
         stray = (stray_id(call), partial(define_stray, call=call, found=found))
         operation = RunChain(call.chain, act, (work.step, work.fence), undoes=undoes, stray=stray)
-        await self._submit(ledger, operation)
-
-    async def _submit(self, ledger: Ledger, operation: RunChain) -> Any:  # noqa: ANN401  # what it gives
-        """Have the journal do it. Raises CatenaError."""
-        told: asyncio.Future[Told | CatenaError] = asyncio.get_running_loop().create_future()
-        piece = Piece([operation], key=None, done=partial(_settle, told))
-        self._journal.submit(ledger, piece)
-        result = await told
-        if isinstance(result, CatenaError):
-            raise result
-        first = result.results[0]
-        return first.value if isinstance(first, ChainResult) else None
+        await self._journal.ask(ledger, operation)
 
     async def _call(self, call: Call, began: float) -> Answer:
         """Call the partner, with no transaction open. Whatever happens is an answer."""
@@ -188,8 +177,3 @@ class Worker:
         except Exception:  # noqa: BLE001  # a plugin's defect is no answer of its partner's
             _log.exception("step_type_failed", type=call.type, chain=call.chain, step=call.step)
             return Answer(Outcome.UNKNOWN, code="step_type_failed")
-
-
-def _settle(told: asyncio.Future[Told | CatenaError], result: Told | CatenaError) -> None:
-    if not told.done():
-        told.set_result(result)

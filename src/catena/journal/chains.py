@@ -19,6 +19,7 @@ from catena.chains.step_types import Call, Direction
 from catena.chains.validator import Flaw, find_uncovered
 from catena.chains.waits import find_wait, signal_of
 from catena.clock import monotonic
+from catena.db.inbox import Message
 from catena.db.write import WriteSet
 from catena.journal.book import Book
 from catena.journal.cards import Begun, ChainMoved, OpenChain, Unchanged
@@ -26,7 +27,7 @@ from catena.journal.chain_books import ChainBooks
 from catena.journal.pieces import CreateChain, RunChain
 from catena.ledger.refusals import Refusal
 
-__all__ = ["close_chain", "decide_chain", "decide_creation"]
+__all__ = ["close_chain", "decide_chain", "decide_creation", "deliver"]
 
 
 def decide_creation(
@@ -140,10 +141,16 @@ def _begin_calls(opened: OpenChain, books: ChainBooks) -> None:
 def _deliver_waiting(chain: Chain, books: ChainBooks, work: WriteSet) -> None:
     """Give a chain what had come before it began to wait."""
     for message in books.waiting_messages(chain.id):
-        wait = find_wait(chain, message.correlation)
-        if wait is None or refuse(chain, Command.SIGNAL) is not None:
-            continue
-        name = signal_of(wait.definition) or wait.name
-        machine.signal(chain, books, name, message.payload, message.source)
-        row = {"source": message.source, "id": message.id, "chain_id": chain.id[-32:]}
-        work.add_rest("matched", row)
+        if deliver(chain, books, message):
+            row = {"source": message.source, "id": message.id, "chain_id": chain.id[-32:]}
+            work.add_rest("matched", row)
+
+
+def deliver(chain: Chain, books: ChainBooks, message: Message) -> bool:
+    """Signal the wait that the message is for; False: there is none, and nothing happened."""
+    wait = find_wait(chain, message.correlation)
+    if wait is None or refuse(chain, Command.SIGNAL) is not None:
+        return False
+    name = signal_of(wait.definition) or wait.name
+    machine.signal(chain, books, name, message.payload, message.source)
+    return True

@@ -7,16 +7,17 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from catena.chains.step_types import Catalogue
+from catena.errors import CatenaError
 from catena.ids import random_fraction
 from catena.journal.cards import Cards, Taker
 from catena.journal.lane import Lane
+from catena.journal.pieces import Answer, Operation, Piece, Result
 
 if TYPE_CHECKING:
     from catena.clock import Clock
     from catena.db.installation import Ledger
     from catena.db.pool import Pool
     from catena.journal.commit import LaneCounts
-    from catena.journal.pieces import Piece
     from catena.settings import Settings
 
 __all__ = ["Journal"]
@@ -55,6 +56,22 @@ class Journal:
             self._lanes[ledger.number] = lane
         lane.know(ledger)
         lane.submit(piece)
+
+    async def ask(
+        self, ledger: Ledger, operation: Operation, *, key: str | None = None, payload: str = ""
+    ) -> Result:
+        """Submit one operation, and wait for what became of it. Raises CatenaError."""
+        answered: asyncio.Future[Answer | CatenaError] = asyncio.get_running_loop().create_future()
+
+        def settle(answer: Answer | CatenaError) -> None:
+            if not answered.done():  # whoever asked may have gone; what is committed stays
+                answered.set_result(answer)
+
+        self.submit(ledger, Piece([operation], key=key, payload=payload, done=settle))
+        answer = await answered
+        if isinstance(answer, CatenaError):
+            raise answer
+        return answer.results[0]
 
     def counts(self) -> Iterator[tuple[str, int, LaneCounts]]:
         """For each ledger: its id, the operations that wait, and what its lane has done."""

@@ -7,15 +7,14 @@ for what is there in the commit after it.
 
 from __future__ import annotations
 
-from catena.chains.machine import signal
-from catena.chains.refusals import Command, refuse
-from catena.chains.waits import find_wait, signal_of
+from catena.chains.waits import find_wait
 from catena.db.inbox import Message
 from catena.db.write import WriteSet
 from catena.ids import EVENT, derive_id
 from catena.journal.book import Book, Decided
+from catena.journal.cards import OpenChain
 from catena.journal.chain_books import ChainBooks
-from catena.journal.chains import close_chain
+from catena.journal.chains import close_chain, deliver
 from catena.journal.pieces import MESSAGE_EVENT, ReceiveMessage, Taken
 
 __all__ = ["decide_message"]
@@ -30,9 +29,8 @@ def decide_message(operation: ReceiveMessage, book: Book, work: WriteSet) -> Dec
     key = (message.source, message.id)
     if key in book.inbox:
         return _note(Taken(message, book.inbox[key], again=True), work)
-    chain = _find_waiting(message.correlation, book)
-    if chain is not None:
-        chain = _give(chain, message, book, work)
+    opened = _find_waiting(message.correlation, book)
+    chain = None if opened is None else _give(opened, message, book, work)
     book.inbox[key] = chain
     work.add_rest("messages", {**message._asdict(), "chain_id": chain[-32:] if chain else None})
     return _note(Taken(message, chain), work)
@@ -48,29 +46,20 @@ def _note(taken: Taken, work: WriteSet) -> Decided:
     return Decided(offset, taken)
 
 
-def _find_waiting(correlation: str, book: Book) -> str | None:
+def _find_waiting(correlation: str, book: Book) -> OpenChain | None:
     """The chain that waits for this, as it was read or has begun to in this very commit."""
-    return next(
-        (
-            opened.chain.id
-            for opened in book.chains.all()
-            if find_wait(opened.chain, correlation) is not None
-        ),
-        None,
-    )
+    waiting = (o for o in book.chains.all() if find_wait(o.chain, correlation) is not None)
+    return next(waiting, None)
 
 
-def _give(id: str, message: Message, book: Book, work: WriteSet) -> str | None:
+def _give(opened: OpenChain, message: Message, book: Book, work: WriteSet) -> str | None:
     """Signal the chain; gives its id, or None when it takes nothing any more."""
-    opened = book.chains.find(id)
-    assert opened is not None  # noqa: S101  # it was just found there
     chain = opened.go_on(book.now)
-    wait = find_wait(chain, message.correlation)
-    if wait is None or refuse(chain, Command.SIGNAL) is not None:
-        return None
+    mark = work.mark()
     offset = work.next_offset()
     books = ChainBooks(book, work, offset)
-    name = signal_of(wait.definition) or wait.name
-    signal(chain, books, name, message.payload, message.source)
+    if not deliver(chain, books, message):
+        work.rewind(mark)
+        return None
     close_chain(opened, books, work, offset, None)
-    return id
+    return chain.id
