@@ -12,11 +12,15 @@ from typing import Any
 
 import httpx2
 import pytest
+from msgspec import Struct
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from catena.api import examples
+from catena.api.bodies import Body
+from catena.api.documentation import describe
 from catena.api.reference import render_document
+from catena.errors import SetupError
 from tests.api.bad_bodies import BAD_BODIES, INVALID
 from tests.api.chain_states import place_of
 from tests.contract import EVENTS, PROBLEM_JSON, Contract
@@ -69,6 +73,24 @@ def test_the_document_is_valid_openapi() -> None:
     assert problems == []
     for schema in document["components"]["schemas"].values():
         OAS31Validator.check_schema(schema)
+
+
+def test_no_two_shapes_have_one_name() -> None:
+    """A second model or answer of a name would take the place of the first: it stops the start."""
+
+    class MessageRequest(Body):
+        """Another one than that of the API."""
+
+    class MessageView(Struct, frozen=True):
+        """Another one, too."""
+
+    before = render_document()
+    with pytest.raises(SetupError, match="Two shapes of the API are called MessageRequest"):
+        describe(answers={}, body=MessageRequest)
+    for view in (MessageView, type("AccountRequest", (Struct,), {})):
+        with pytest.raises(SetupError, match=view.__name__):
+            describe(answers={200: ("An answer.", view, None)})
+    assert render_document() == before
 
 
 def test_every_operation_is_described_in_full(contract: Contract) -> None:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import metadata, resources
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from fastapi import APIRouter
@@ -26,7 +26,7 @@ from starlette.routing import BaseRoute
 from catena.api.bodies import CURRENCY_PATTERN, STEP_PATTERN, Body, id_pattern
 from catena.api.problems import PROBLEM_JSON, Problem, status_of
 from catena.chains.refusals import ChainRefusal
-from catena.errors import CatenaError, NotFound
+from catena.errors import CatenaError, NotFound, SetupError
 from catena.ids import ACCOUNT, CHAIN, ENTRY, HOLD, LEDGER, LIEN, REQUEST
 from catena.ledger.refusals import RefusalCode
 from catena.settings import LIMITS
@@ -40,6 +40,8 @@ DESCRIPTION: Final = """A wallet ledger: double-entry books over HTTP.
 Amounts are whole numbers of minor units (12550 USD is 125.50 dollars), always with a currency.
 Every POST carries an Idempotency-Key: repeated with the same body it answers as it did first.
 Every error is a problem document (RFC 9457) with a stable code."""
+
+_Shape = TypeVar("_Shape", bound=msgspec.Struct | Body)
 
 _REF: Final = "#/components/schemas/{name}"
 _VIEWS: Final[dict[str, type[msgspec.Struct]]] = {"Problem": Problem}
@@ -90,7 +92,8 @@ def describe(
 
     `answers`: for each status its meaning, shape and example. `errors`: codes, beside those that
     follow from taking a body and these headers. `sends`: headers of an answer. `media`: how answers
-    are sent; the events of a stream have the shape each.
+    are sent; the events of a stream have the shape each. Raises SetupError where two shapes have
+    one name.
     """
     keyed = ("Idempotency-Replayed",) if "Idempotency-Key" in headers else ()
     operation: dict[str, Any] = {
@@ -103,7 +106,7 @@ def describe(
     }
     codes = {*errors, *_EVERYWHERE, *(code for name in headers for code in _OF_HEADERS[name])}
     if body is not None:
-        _BODIES[body.__name__] = body
+        _keep(_BODIES, body)
         schema = {"$ref": _REF.format(name=body.__name__)}
         content = {"application/json": {"schema": schema, "example": example}}
         operation["requestBody"] = {"required": True, "content": content}
@@ -114,6 +117,14 @@ def describe(
     return operation
 
 
+def _keep(shapes: dict[str, type[_Shape]], shape: type[_Shape]) -> None:
+    """Keep a shape under its name. Two of one name would be one in the document: SetupError."""
+    name = shape.__name__
+    if any(kept.get(name, shape) is not shape for kept in (_VIEWS, _BODIES)):
+        raise SetupError(f"Two shapes of the API are called {name}.")
+    shapes[name] = shape
+
+
 def _answer(
     meaning: str,
     view: type[msgspec.Struct],
@@ -121,7 +132,7 @@ def _answer(
     headers: Sequence[str],
     media: str,
 ) -> dict[str, Any]:
-    _VIEWS[view.__name__] = view
+    _keep(_VIEWS, view)
     schema = {"$ref": _REF.format(name=view.__name__)}
     return {
         "description": meaning,
