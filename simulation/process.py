@@ -73,7 +73,8 @@ class Process:
         stray = StrayStep()
         catalogue = Catalogue([self.make_line(), stray])
         stray.attach(catalogue)
-        cards = Cards(catalogue, self._random.random, SETTINGS.lease_seconds)
+        seconds = SETTINGS.lease_seconds, SETTINGS.call_seconds
+        cards = Cards(catalogue, self._random.random, *seconds)
         run, outside = self._context.run, catalogue.outside
         self.journal = run(self.make_journal, pool, cards)
         self.worker = run(Worker, pool, self.journal, outside, self.find_ledger, SETTINGS)

@@ -52,7 +52,7 @@ class Partner:
         raise NotImplementedError(call)
 
 
-CARDS: Final = Cards(Catalogue([Partner()]), random_fraction, 15)
+CARDS: Final = Cards(Catalogue([Partner()]), random_fraction, 15, 10)
 
 APPROVED: Final = Answer(Outcome.APPROVED, {"ok": True})
 DECLINED: Final = Answer(Outcome.DECLINED, code="no")

@@ -41,7 +41,9 @@ def _prepare(rig: Rig, plan: Plan) -> Sequence[Probe]:
 
 def _run(rig: Rig, book: Book, orphans: int, lease_seconds: int, _: int) -> Sample:
     """One kill. Every call was held when it came, lost by the kill, and made again by another."""
-    settings = {**CALLS_PARTNERS, "lease_seconds": lease_seconds}
+    # No held call is given up before its lease ends.
+    seconds = {"lease_seconds": lease_seconds, "call_seconds": lease_seconds * 0.95}
+    settings = {**CALLS_PARTNERS, **seconds}
     hands = {"worker_calls": orphans, "outside_connections": orphans}
     before = count_chains(rig, _TAKEOVER, "completed")
     doomed = rig.service(_TAKEOVER, **settings, **hands)

@@ -111,7 +111,8 @@ async def open_app(
         stray_step = StrayStep()
         catalogue = make_catalogue([http_step, chain_step, stray_step, *load_plugins()])
         stray_step.attach(catalogue)
-        cards = Cards(catalogue, random_fraction, settings.lease_seconds)
+        seconds = settings.lease_seconds, settings.call_seconds
+        cards = Cards(catalogue, random_fraction, *seconds)
         journal = Journal(pool, settings, clock, cards)
         stack.push_async_callback(_finish, journal.close, settings.shutdown_seconds, "journal")
         balances = SharedReads(pool, settings)

@@ -58,8 +58,12 @@ class Settings:
     correction_depth: int = _setting(16, "How many reversals of reversals may stand on each other.")
     read_batch: int = _setting(1_000, "Balance reads that share one statement, at most.")
 
+    call_seconds: float = _setting(
+        10.0, "How long one call to a partner may take, where its step does not say less."
+    )
     lease_seconds: float = _setting(
-        15.0, "How long a worker has what it took, before another may take it over."
+        15.0,
+        "How long a worker has what it took, before another may take it over; longer than a call.",
     )
     worker_calls: int = _setting(64, "Steps that one worker has under way at once, at most.")
     poll_seconds: float = _setting(
@@ -103,6 +107,15 @@ class Settings:
     outside_answer_bytes: int = _setting(
         1_048_576, "Size of the body of a partner's answer, at most."
     )
+
+    def __post_init__(self) -> None:
+        """Raise SetupError for settings that do not go together."""
+        if not self.lease_seconds > self.call_seconds > 0:
+            raise SetupError(
+                f"CATENA_LEASE_SECONDS ({self.lease_seconds:g}) must be longer than"
+                f" CATENA_CALL_SECONDS ({self.call_seconds:g}), and both more than nothing: else"
+                " calls are taken over while they are being made."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

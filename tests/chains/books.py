@@ -49,6 +49,7 @@ class MemoryBooks:
     entries: list[Sequence[Line]] = field(default_factory=list)
     position: int = 0
     luck: float = 0.5
+    call_seconds: float = 10.0
 
     def account(self, id: str) -> Account | None:
         """The account, if there is one."""

@@ -32,6 +32,16 @@ def test_a_call_says_what_it_is_for() -> None:
     assert story.chain.steps["call"].inputs == {"amount": 2}
 
 
+@pytest.mark.parametrize(("own", "seconds"), [(None, 7), (60, 7), (3, 3)])
+def test_no_call_is_longer_than_the_books_say(own: float | None, seconds: float) -> None:
+    """A lease is longer than that; its step can make it shorter alone."""
+    story = Story(call("call", timeout_seconds=own))
+    story.books.call_seconds = 7
+    made = story.begin("call")
+    assert made.timeout_seconds == seconds
+    assert made.deadline == story.books.now + dt.timedelta(seconds=seconds)
+
+
 def test_what_is_due_to_nobody_is_not_begun() -> None:
     """A step that waits, one that is not there, and one whose time has not come."""
     story = Story(call("call", retry=Retry(2, first_seconds=60)), call("then", "call"))

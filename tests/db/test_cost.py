@@ -136,7 +136,7 @@ async def commit_deposit(connection: Connection, scribe: Scribe, account: str, *
     piece = Piece(
         [scribe.deposit(account, 1)], key=uuid4().hex, payload=uuid4().hex, done=lambda _: None
     )
-    cards = Cards(Catalogue(), random_fraction, 15)
+    cards = Cards(Catalogue(), random_fraction, 15, 10)
     attempt = Attempt(scribe.ledger, {}, cards, lock=True)
     attempt.add(piece)
     await attempt.run(connection, system_clock(), 16, lambda _: None)

@@ -34,7 +34,7 @@ class Partner:
         raise AssertionError(call)
 
 
-CARDS = Cards(Catalogue([Partner()]), random_fraction, 15)
+CARDS = Cards(Catalogue([Partner()]), random_fraction, 15, 10)
 
 
 def transfer(name: str, source: str, target: str, amount: int, *needs: str) -> Step:

@@ -1,4 +1,4 @@
-"""The settings that guard the road to partners."""
+"""The settings of the road to partners."""
 
 from __future__ import annotations
 
@@ -38,3 +38,20 @@ def test_numbers_are_read_as_before() -> None:
     assert (settings.port, settings.outside_connect_seconds) == (1, 0.5)
     with pytest.raises(SetupError):
         read_settings({"CATENA_PORT": "true"})
+
+
+@pytest.mark.parametrize(
+    ("lease", "call"), [("15", "15"), ("9.5", "10"), ("15", "0"), ("-1", "-2")]
+)
+def test_a_lease_is_longer_than_a_call(lease: str, call: str) -> None:
+    """A call that may outlast its worker's lease would be taken over while it is made."""
+    with pytest.raises(SetupError, match="must be longer than") as caught:
+        read_settings({"CATENA_LEASE_SECONDS": lease, "CATENA_CALL_SECONDS": call})
+    assert f"CATENA_CALL_SECONDS ({call})" in caught.value.detail
+
+
+def test_a_longer_call_takes_a_longer_lease() -> None:
+    """Partners that take their time are waited for, where the lease is set with it."""
+    settings = read_settings({"CATENA_LEASE_SECONDS": "61", "CATENA_CALL_SECONDS": "60"})
+    assert (settings.lease_seconds, settings.call_seconds) == (61, 60)
+    assert Settings().lease_seconds > Settings().call_seconds

@@ -30,6 +30,7 @@ from catena.settings import Settings
 from simulation.clock import SEARCH_PATH, SimulatedClock, install_clock
 from tests.postgres import Database
 from tests.properties.chain_workload import Caller
+from tests.properties.naive_calls import CALL_SECONDS
 from tests.properties.naive_funds import Shown
 
 __all__ = [
@@ -78,7 +79,7 @@ class Process:
         self.pool = pool
         self.hands = Hands()
         # Every random wait is as long as it can be.
-        cards = Cards(Catalogue([Caller()]), lambda: 1.0, LEASE_SECONDS, self.hands)
+        cards = Cards(Catalogue([Caller()]), lambda: 1.0, LEASE_SECONDS, CALL_SECONDS, self.hands)
         self.journal = Journal(pool, settings, system_clock, cards)
 
     @classmethod

@@ -79,7 +79,7 @@ class Memory:
 
     def _open_book(self) -> Book:
         ledger = Ledger(1, self.ledger_id, "memory", {}, self.now, None)
-        book = Book(ledger, self.accounts, Cards(Catalogue(), lambda: 0.5, 15))
+        book = Book(ledger, self.accounts, Cards(Catalogue(), lambda: 0.5, 15, 10))
         book.now = self.now
         book.entries = dict(self.entries)
         book.references.update(self.contents)

@@ -89,6 +89,7 @@ async def test_the_work_of_a_killed_worker_is_taken_over(database: Database) -> 
     settings = {
         "allow_private_addresses": 1,
         "lease_seconds": TAKEOVER_LEASE_SECONDS,
+        "call_seconds": TAKEOVER_LEASE_SECONDS * 0.9,
         "worker_calls": TAKEN_OVER,
         "outside_connections": TAKEN_OVER,
     }
@@ -154,6 +155,7 @@ async def _running_town(data_dir: Path) -> AsyncIterator[_Town]:
     settings = {
         "allow_private_addresses": 1,
         "lease_seconds": LEASE_SECONDS,
+        "call_seconds": LEASE_SECONDS * 0.9,
         "worker_calls": WORKER_CALLS,
         "poll_seconds": 0.1,
     }

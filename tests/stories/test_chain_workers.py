@@ -73,7 +73,7 @@ async def test_calls_that_outlive_a_stop_are_taken_over(database: Database) -> N
     """A worker whose partners do not answer ends all the same; another asks them again, and each
     has acted once.
     """
-    settings = {**_SETTINGS, "shutdown_seconds": 1, "lease_seconds": 3}
+    settings = {**_SETTINGS, "shutdown_seconds": 1, "lease_seconds": 3, "call_seconds": 2}
     api = ApiProcess(database.service_dsn, settings, "--no-work")
     first, second = (WorkerProcess(database.service_dsn, settings) for _ in range(2))
     async with (

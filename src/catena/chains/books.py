@@ -25,12 +25,16 @@ __all__ = ["Books", "Entry", "How", "make_proceeds"]
 
 
 class Books(Protocol):
-    """The books of one commit, as the machine sees them. `now`: the database's clock."""
+    """The books of one commit, as the machine sees them. `now`: the database's clock.
+
+    `call_seconds`: how long a call to a partner may take.
+    """
 
     now: dt.datetime
     ledger_id: str
     assets: Assets
     catalogue: Catalogue
+    call_seconds: float
 
     @property
     def accounts(self) -> Mapping[str, Account]:

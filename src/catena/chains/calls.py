@@ -34,9 +34,6 @@ UNDO_ATTEMPTS: Final = 8
 
 _UNDOING: Final = Retry(UNDO_ATTEMPTS, first_seconds=1.0, cap_seconds=60.0)
 
-CALL_SECONDS: Final = 10.0
-"""How long one call may take, where its step does not say."""
-
 _FORWARD: Final = frozenset({Direction.FORWARD, Direction.LOOK_UP, Direction.CANCEL})
 _ASKED: Final = frozenset({Direction.LOOK_UP, Direction.CANCEL, Direction.UNDO_LOOK_UP})
 _UNDO_OUT: Final = frozenset({StepState.COMPENSATING, StepState.COMPENSATION_UNKNOWN})
@@ -115,7 +112,7 @@ def begin(chain: Chain, books: Books, step: str) -> Call | None:
     if isinstance(inputs, Broken):
         _break(chain, books, run, inputs)
         return None
-    seconds = min(CALL_SECONDS, run.definition.timeout_seconds or CALL_SECONDS)
+    seconds = min(books.call_seconds, run.definition.timeout_seconds or books.call_seconds)
     _intend(chain, books, run, direction, inputs, seconds)
     return Call(
         books.ledger_id,

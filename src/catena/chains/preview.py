@@ -68,6 +68,7 @@ class DryBooks:
         corrections: Mapping[str, Correction] | None = None,
     ) -> None:
         self.ledger_id, self.assets, self.catalogue, self.now = books
+        self.call_seconds = 0.0  # its partners answer at once
         self.accounts = _Copies(accounts)
         self.touched: dict[str, Account] = {}
         self.missing: set[str] = set()

@@ -67,11 +67,15 @@ class Taker(Protocol):
 
 @dataclass(slots=True)
 class Cards:
-    """What chains need besides the books. `lease_seconds`: of work that is taken."""
+    """What chains need besides the books. `lease_seconds`: of work that is taken.
+
+    `call_seconds`: how long a call may take, at most.
+    """
 
     catalogue: Catalogue
     random: Callable[[], float]
     lease_seconds: float
+    call_seconds: float
     taker: Taker | None = None
 
     def room(self) -> int:

@@ -49,6 +49,7 @@ class ChainBooks:
         self.catalogue = book.cards.catalogue
         self.accounts: Mapping[str, Account] = book.accounts
         self.lease_seconds = book.cards.lease_seconds
+        self.call_seconds = book.cards.call_seconds
         self.blocked = False
         self.posted: set[str] = set()
         self._book = book

@@ -32,7 +32,9 @@ class Journal:
         self._pool = pool
         self._settings = settings
         self._clock = clock
-        self._cards = cards or Cards(Catalogue(), random_fraction, settings.lease_seconds)
+        self._cards = cards or Cards(
+            Catalogue(), random_fraction, settings.lease_seconds, settings.call_seconds
+        )
         self._lanes: dict[int, Lane] = {}
         self._wakers: list[Callable[[], None]] = []
 
