@@ -42,7 +42,6 @@ Every POST carries an Idempotency-Key: repeated with the same body it answers as
 Every error is a problem document (RFC 9457) with a stable code."""
 
 _Shape = TypeVar("_Shape", bound=msgspec.Struct | Body)
-
 _REF: Final = "#/components/schemas/{name}"
 _VIEWS: Final[dict[str, type[msgspec.Struct]]] = {"Problem": Problem}
 _BODIES: Final[dict[str, type[Body]]] = {}
@@ -92,8 +91,7 @@ def describe(
 
     `answers`: for each status its meaning, shape and example. `errors`: codes, beside those that
     follow from taking a body and these headers. `sends`: headers of an answer. `media`: how answers
-    are sent; the events of a stream have the shape each. Raises SetupError where two shapes have
-    one name.
+    are sent; the events of a stream have the shape each.
     """
     keyed = ("Idempotency-Replayed",) if "Idempotency-Key" in headers else ()
     operation: dict[str, Any] = {
@@ -119,10 +117,9 @@ def describe(
 
 def _keep(shapes: dict[str, type[_Shape]], shape: type[_Shape]) -> None:
     """Keep a shape under its name. Two of one name would be one in the document: SetupError."""
-    name = shape.__name__
-    if any(kept.get(name, shape) is not shape for kept in (_VIEWS, _BODIES)):
-        raise SetupError(f"Two shapes of the API are called {name}.")
-    shapes[name] = shape
+    if any(kept.get(shape.__name__, shape) is not shape for kept in (_VIEWS, _BODIES)):
+        raise SetupError(f"Two shapes of the API are called {shape.__name__}.")
+    shapes[shape.__name__] = shape
 
 
 def _answer(
