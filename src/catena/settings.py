@@ -149,6 +149,9 @@ class Limits:
     signal_bytes: int = _setting(
         16_384, "Size of a signal's payload, or of a result said by hand, as JSON, at most."
     )
+    chain_signals: int = _setting(
+        100, "Signals that a chain keeps until waits take them, at most: as many as it has steps."
+    )
     json_depth: int = _setting(16, "Objects and lists within each other in a step's inputs.")
     wait_seconds: int = _setting(60, "Longest wait that a request can ask for (Prefer: wait).")
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from catena.settings import LIMITS
 from tests.chain_bodies import balance, keep, make_chain, pay, states, wait
 from tests.contract import read_problem
 from tests.server import ORDINARY, Api, RunningApi, took_hot_road
@@ -368,6 +369,16 @@ def test_what_a_chain_cannot_be_told_is_refused(service: Api, other_process: Run
             assert (answer.status_code, problem["code"]) == (status, code), path
             assert problem["chain_id"] == chain["id"]
         assert again.headers["idempotency-replayed"] == "true"
+
+
+def test_a_chain_keeps_no_end_of_signals(service: Api) -> None:
+    """What nobody waits for is refused from some number on; what ends a wait never is."""
+    path = f"/v1/chains/{make_chain(service, wait('w'))['id']}/signals"
+    for _ in range(LIMITS.chain_signals):
+        assert service.post(f"{path}/other", {}).status_code in (200, 202)
+    refused = service.post(f"{path}/other", {})
+    assert (refused.status_code, read_problem(refused)["code"]) == (409, "too_many_signals")
+    assert service.post(f"{path}/w", {}).json()["state"] == "completed"
 
 
 def test_a_chain_of_another_ledger_is_not_there(service: Api) -> None:

@@ -10,7 +10,9 @@ from catena.chains import machine
 from catena.chains.chain import Chain
 from catena.chains.definition import Definition, Retry, Step
 from catena.chains.history import Event, Failure, IllegalMove, Record
+from catena.chains.refusals import ChainRefusal, refuse_signal
 from catena.chains.waits import find_wait
+from catena.settings import LIMITS
 from tests.chains.books import NOW, MemoryBooks, wallet
 from tests.chains.checks import describe
 from tests.chains.shapes import CATALOGUE, A, B, call, needs, reserve, transfer
@@ -244,6 +246,25 @@ def test_a_signal_that_comes_early_is_kept() -> None:
     story.do(machine.signal, "go", {"n": 2}, "ada")
     assert story.state == "completed"
     assert story.chain.signals == [("other", None)]
+
+
+def test_a_chain_keeps_so_many_signals() -> None:
+    """One that a wait takes at once is not kept, and is never refused for the others."""
+    story = Story(call("call"), Step("first", "wait", {"signal": "go"}, ()), Step("w", "wait", {}))
+    for _ in range(LIMITS.chain_signals):
+        assert refuse_signal(story.chain, "other") is None
+        story.do(machine.signal, "other", None, "ada")
+    refused = refuse_signal(story.chain, "other")
+    assert refused is not None
+    assert refused.code is ChainRefusal.TOO_MANY_SIGNALS
+    assert refuse_signal(story.chain, "first") == refused  # its wait is for another name
+    assert refuse_signal(story.chain, "go") is None
+    story.do(machine.signal, "go", None, "ada")
+    assert refuse_signal(story.chain, "go") == refused
+    story.do(machine.cancel, Failure("cancelled"), "ada")
+    ended = refuse_signal(story.chain, "other")
+    assert ended is not None
+    assert ended.code is ChainRefusal.CHAIN_ENDED
 
 
 def test_a_wait_is_found_by_its_correlation() -> None:

@@ -112,7 +112,7 @@ _COMMANDS: Final[Sequence[tuple[str, Write, str, object, Sequence[str], bool]]] 
         SIGNAL,
         "Tell a chain what it waits for, or will",
         {"payload": {"approved_by": "carol"}},
-        (_RUNNING,),
+        (_RUNNING, "too_many_signals"),
         True,
     ),
 )

@@ -39,7 +39,7 @@ from catena.chains.chain import Chain
 from catena.chains.definition import Definition
 from catena.chains.history import Failure
 from catena.chains.needs import named_accounts, named_entries, system_accounts
-from catena.chains.refusals import ChainRefused, Command
+from catena.chains.refusals import ChainRefused, Command, refuse_signal
 from catena.errors import InvalidInput
 from catena.ids import CHAIN, new_id
 from catena.journal import CreateChain, Operation, Result
@@ -208,10 +208,13 @@ def _signal(request: SignalRequest, context: Context) -> Act:
         sentence = f"A payload is at most {LIMITS.signal_bytes} bytes of JSON."
         raise InvalidInput(fields=[("/payload", sentence)])
 
-    def act(chain: Chain, books: Books) -> None:
-        machine.signal(chain, books, name, request.payload, context.caller.id)
+    def act(chain: Chain, books: Books) -> ChainRefused | None:
+        refused = refuse_signal(chain, name)
+        if refused is None:
+            machine.signal(chain, books, name, request.payload, context.caller.id)
+        return refused
 
-    return guarded(Command.SIGNAL, act)
+    return act
 
 
 CREATE: Final = Write(

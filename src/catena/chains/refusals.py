@@ -12,8 +12,10 @@ from typing import Final, NamedTuple
 from catena.chains.chain import Chain
 from catena.chains.states import ChainState
 from catena.chains.validator import Flaw
+from catena.chains.waits import awaits
+from catena.settings import LIMITS
 
-__all__ = ["ChainRefusal", "ChainRefused", "Command", "refuse"]
+__all__ = ["ChainRefusal", "ChainRefused", "Command", "refuse", "refuse_signal"]
 
 
 class ChainRefusal(Enum):
@@ -94,6 +96,11 @@ class ChainRefusal(Enum):
         "The step is one of the books",
         "Retry or skip it: nothing that the books have not done is said to be done.",
     )
+    TOO_MANY_SIGNALS = (
+        "too_many_signals",
+        "The chain keeps as many signals as it may",
+        "Send those that it waits for; the others nobody has taken.",
+    )
     LIEN_NOT_OPEN = (
         "lien_not_open",
         "The lien has ended, or is no reservation",
@@ -173,3 +180,11 @@ def refuse(chain: Chain, command: Command) -> ChainRefused | None:
     if code is None and command in _UNDOING and chain.pivot_is_past:
         code = ChainRefusal.PIVOT_PASSED
     return None if code is None else ChainRefused(code, chain.id)
+
+
+def refuse_signal(chain: Chain, name: str) -> ChainRefused | None:
+    """Why the chain cannot be told this signal. One that a wait takes at once is never too many."""
+    refused = refuse(chain, Command.SIGNAL)
+    if refused is not None or len(chain.signals) < LIMITS.chain_signals or awaits(chain, name):
+        return refused
+    return ChainRefused(ChainRefusal.TOO_MANY_SIGNALS, chain.id)

@@ -12,7 +12,7 @@ from catena.chains.history import Failure
 from catena.chains.outcomes import fail_step, finish_step, park
 from catena.chains.states import StepState
 
-__all__ = ["begin_wait", "deliver_signals", "expire_wait", "find_wait", "signal_of"]
+__all__ = ["awaits", "begin_wait", "deliver_signals", "expire_wait", "find_wait", "signal_of"]
 
 
 def begin_wait(chain: Chain, books: Books, wait: StepRun, inputs: Mapping[str, Any]) -> None:
@@ -41,6 +41,16 @@ def find_wait(chain: Chain, correlation: str) -> StepRun | None:
         if step.state is StepState.WAITING and step.correlation == correlation:
             return step
     return None
+
+
+def awaits(chain: Chain, signal: str) -> bool:
+    """Whether a step waits for this signal now."""
+    return any(
+        step.definition.family is Family.WAIT
+        and step.state is StepState.WAITING
+        and signal_of(step.definition) == signal
+        for step in chain.steps.values()
+    )
 
 
 def deliver_signals(chain: Chain, books: Books) -> None:
