@@ -8,9 +8,10 @@ from uuid import uuid4
 
 import pytest
 
+from catena.settings import LIMITS
 from tests.contract import Contract, read_problem
 from tests.postgres import Database
-from tests.server import Api, make_key, run_api
+from tests.server import Api, RunningApi, make_key, run_api
 
 
 def test_a_ledger_is_made_once_under_its_key(service: Api) -> None:
@@ -92,6 +93,23 @@ def test_assets_have_the_exponent_they_were_registered_with(service: Api) -> Non
     assert service.read(f"/v1/ledgers/{service.ledger}")["assets"] == [
         {"code": "BTC", "exponent": 8}
     ]
+
+
+def test_an_asset_of_another_process_is_noticed(service: Api, other_process: RunningApi) -> None:
+    """What one process registers the other shows at once, takes, and counts."""
+    path = f"/v1/ledgers/{service.ledger}"
+    twin = service.speak(service.key.secret, api=other_process)
+    assert twin.get(path).json()["assets"] == []
+    service.send("PUT", f"{path}/assets/PTS", {"exponent": 0})
+    assert twin.get(path).json()["assets"] == [{"code": "PTS", "exponent": 0}]
+    service.send("PUT", f"{path}/assets/BTC", {"exponent": 8})
+    assert twin.post("/v1/accounts", {"currency": "BTC"}).status_code == 201
+    assets = [{"code": f"A{n:04}", "exponent": 0} for n in range(LIMITS.ledger_assets - 1)]
+    full = f"/v1/ledgers/{service.make_ledger(assets=assets)}"
+    assert len(twin.get(full).json()["assets"]) == LIMITS.ledger_assets - 1
+    assert service.send("PUT", f"{full}/assets/PTS", {"exponent": 0}).status_code == 200
+    refused = twin.send("PUT", f"{full}/assets/BTC", {"exponent": 8})
+    assert (refused.status_code, read_problem(refused)["code"]) == (422, "invalid_request")
 
 
 def test_an_asset_of_one_ledger_is_unknown_to_another(service: Api) -> None:

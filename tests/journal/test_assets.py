@@ -10,7 +10,7 @@ from catena.chains.appending import append_steps
 from catena.chains.books import Books
 from catena.chains.chain import Chain
 from catena.chains.definition import Need, Step
-from catena.chains.machine import signal
+from catena.chains.machine import run, signal
 from catena.chains.states import ChainState
 from catena.db.installation import put_asset
 from catena.journal import ChainResult, RunChain
@@ -30,8 +30,8 @@ async def open_points(scribe: Scribe) -> tuple[str, str]:
     return giver, await scribe.open(currency="PTS")
 
 
-def give(giver: str, receiver: str, *, free: bool, needs: tuple[Need, ...] = ()) -> Step:
-    """A step that gives points; `free`: by an entry of its own lines."""
+def give(giver: str, receiver: str, *, free: bool | str, needs: tuple[Need, ...] = ()) -> Step:
+    """A step that gives points; `free`: by an entry of its own lines, or of those computed so."""
     told: dict[str, Any] = {"amount": 10, "currency": "PTS"}
     if not free:
         ends = {"source_account_id": giver, "destination_account_id": receiver}
@@ -40,7 +40,7 @@ def give(giver: str, receiver: str, *, free: bool, needs: tuple[Need, ...] = ())
         {"account_id": giver, "side": "debit", **told},
         {"account_id": receiver, "side": "credit", **told},
     ]
-    return Step("give", "entry", {"lines": lines}, needs)
+    return Step("give", "entry", {"lines": lines if free is True else {"cel": free}}, needs)
 
 
 @pytest.mark.parametrize("free", [False, True], ids=["transfer", "entry"])
@@ -80,3 +80,21 @@ async def test_a_lane_goes_on_with_the_ledger_as_it_is(database: Database) -> No
         assert result.chain is not None
         assert result.chain.steps["give"].failure is None
         assert result.chain.steps["give"].entry is not None
+
+
+async def test_lines_that_are_computed_may_name_any_asset(database: Database) -> None:
+    """What a signal brings names an asset which the process that is told has never met."""
+    async with (
+        open_ledger(database) as scribe,
+        open_ledger(database, ledger=scribe.ledger) as other,
+    ):
+        await other.open()
+        giver, receiver = await open_points(scribe)
+        lines = give(giver, receiver, free=True).inputs["lines"]
+        told = {"lines": lines}
+        step = give(giver, receiver, free="steps.go.payload.lines", needs=(Need("go"),))
+        waits = await scribe.chain(WAIT, step)
+        await other.run(waits.id, lambda c, b: signal(c, b, "go", told, "test"))
+        gone = await other.run(waits.id, run)  # whose accounts nobody had read before
+        assert gone.chain is not None
+        assert gone.chain.state is ChainState.COMPLETED, gone.chain.failure

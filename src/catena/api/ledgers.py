@@ -171,6 +171,9 @@ async def put_ledger_asset(request: Request, ledger_id: str, code: str) -> Respo
 
 
 async def _find(request: Request, ledger_id: str, scope: Scope) -> Ledger:
+    """The ledger as it is now: another process may have registered an asset of it."""
     caller = await authenticate(request)
     require(caller, scope)
-    return await app_of(request).ledgers.find(caller, ledger_id)
+    ledgers = app_of(request).ledgers
+    await ledgers.refresh()
+    return await ledgers.find(caller, ledger_id)

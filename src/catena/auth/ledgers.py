@@ -18,7 +18,8 @@ __all__ = ["Ledgers"]
 class Ledgers:
     """The installation's ledgers, as this process last read them.
 
-    That one is the only one is believed for `remember_seconds`: another process may make a second.
+    Other processes go on with them: that one is the only one is believed for `remember_seconds`,
+    and whoever meets an asset that is not there, or shows what is, reads them anew.
     """
 
     def __init__(self, pool: Pool, remember_seconds: float) -> None:

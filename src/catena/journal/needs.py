@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from catena.chains.definition import Step
+from catena.chains.expressions import is_expression
 from catena.chains.needs import named_accounts, named_entries, system_accounts
 from catena.db.inbox import Message
 from catena.journal.pieces import (
@@ -28,9 +29,13 @@ _CURRENCIES: Final = ("currency", "source_currency", "destination_currency")
 
 
 def named_assets(steps: Iterable[Step]) -> Iterator[str]:
-    """The codes of the ledger's own assets that steps name."""
+    """The codes of the ledger's own assets that steps name; '' where lines are yet to be computed,
+    which nobody knows: what has no code makes the journal read all that there are.
+    """
     for step in steps:
         lines = step.inputs.get("lines")
+        if lines is not None and is_expression(lines):
+            yield ""
         rows = [step.inputs, *(lines if isinstance(lines, Sequence) else ())]
         for code in (row.get(name) for row in rows for name in _CURRENCIES):
             if isinstance(code, str) and code not in ISO_CURRENCIES:
