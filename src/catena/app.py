@@ -22,7 +22,7 @@ from catena.db.shared_reads import SharedReads
 from catena.engine.chain_step import ChainStep
 from catena.engine.hints import Teller, keep_listening
 from catena.engine.http_step import HttpStep
-from catena.engine.plugins import load_plugins, make_catalogue
+from catena.engine.plugins import load_plugins, make_catalogue, opening
 from catena.engine.stray import StrayStep
 from catena.engine.worker import Worker
 from catena.errors import SetupError
@@ -109,7 +109,10 @@ async def open_app(
         http_step = HttpStep(client, partial(derive_secret, signing_secret), clock)
         chain_step = ChainStep()
         stray_step = StrayStep()
-        catalogue = make_catalogue([http_step, chain_step, stray_step, *load_plugins()])
+        plugins = load_plugins()
+        catalogue = make_catalogue([http_step, chain_step, stray_step, *plugins])
+        if works:  # before the worker and the journal, so that they end first
+            await stack.enter_async_context(opening(plugins, settings.shutdown_seconds))
         stray_step.attach(catalogue)
         seconds = settings.lease_seconds, settings.call_seconds
         cards = Cards(catalogue, random_fraction, *seconds)

@@ -104,27 +104,76 @@ async def test_a_plugin_that_fails_ends_the_start(data_dir: Path, site: Path) ->
     )
 
 
+def write_plugin(directory: Path, *lines: str) -> str:
+    """Another plugin, which those lines make of the first: on a path."""
+    (directory / "catena_other-1.dist-info").mkdir(parents=True)
+    files = {
+        "METADATA": "Metadata-Version: 2.1\nName: catena-other\nVersion: 1\n",
+        "entry_points.txt": "[catena.steps]\nother = catena_other:make_step\n",
+        "../catena_other.py": "\n".join(
+            [
+                "from catena_shipping import ShippingStep, make_step as make",
+                "class Other(ShippingStep):",
+                *(f"    {line}" for line in lines),
+                "def make_step():",
+                "    return Other('')",
+            ]
+        ),
+    }
+    for file, text in files.items():
+        (directory / "catena_other-1.dist-info" / file).write_text(text, "utf-8")
+    return str(directory)
+
+
+def telling(path: Path, more: str) -> list[str]:
+    """Lines of a plugin that writes down when it is entered and left, and does `more` there."""
+    return [
+        "type = ShippingStep.type._replace(name='other')",
+        "async def __aenter__(self):",
+        f"    open({str(path)!r}, 'a').write('entered ')",
+        f"    {more}",
+        "async def __aexit__(self, *_):",
+        f"    open({str(path)!r}, 'a').write('left ')",
+        f"    {more}",
+    ]
+
+
+@pytest.mark.parametrize(("options", "told"), [((), "entered left "), (("--no-work",), "")])
+async def test_a_plugin_is_entered_and_left(
+    data_dir: Path, site: Path, tmp_path: Path, options: tuple[str, ...], told: str
+) -> None:
+    """By each process that makes calls, and by no other; it is left when that stops in order."""
+    seen = tmp_path / "seen"
+    seen.touch()
+    other = write_plugin(tmp_path / "other", *telling(seen, "pass"))
+    environment = {**ELSEWHERE, "PYTHONPATH": os.pathsep.join([str(site), other])}
+    async with running(
+        *("serve", *options), data_dir=data_dir, environment=environment, log=True
+    ) as serving:
+        await serving.read_until('"message": "serving"')
+        assert seen.read_text() == told.removesuffix("left ")
+        assert (await serving.end(signal.SIGTERM)).code == 0
+    assert seen.read_text() == told
+
+
+async def test_a_plugin_that_cannot_be_entered_ends_the_start(
+    data_dir: Path, site: Path, tmp_path: Path
+) -> None:
+    """What it raises is told in a sentence; those that were entered before are left."""
+    other = write_plugin(tmp_path / "other", *telling(tmp_path / "seen", "raise OSError('No.')"))
+    path = os.pathsep.join([str(site), other])
+    ended = await call("up", data_dir=data_dir, environment={**ELSEWHERE, "PYTHONPATH": path})
+    assert (ended.code, ended.err) == (2, "catena: The step type other cannot be opened: No.\n")
+    assert (tmp_path / "seen").read_text() == "entered "
+
+
 @pytest.mark.parametrize("name", ["shipping.book", "transfer"])
 async def test_two_types_of_one_name_are_refused(
     data_dir: Path, site: Path, tmp_path: Path, name: str
 ) -> None:
     """Whether both are plugins or one is built in, the service does not start."""
-    other = tmp_path / "other"
-    (other / "catena_other-1.dist-info").mkdir(parents=True)
-    files = {
-        "METADATA": "Metadata-Version: 2.1\nName: catena-other\nVersion: 1\n",
-        "entry_points.txt": "[catena.steps]\nother = catena_other:make_step\n",
-        "../catena_other.py": (
-            "from catena_shipping import ShippingStep, make_step as make\n"
-            "class Other(ShippingStep):\n"
-            f"    type = ShippingStep.type._replace(name={name!r})\n"
-            "def make_step():\n"
-            "    return Other('')\n"
-        ),
-    }
-    for file, text in files.items():
-        (other / "catena_other-1.dist-info" / file).write_text(text, "utf-8")
-    path = os.pathsep.join([str(site), str(other)])
+    renamed = f"type = ShippingStep.type._replace(name={name!r})"
+    path = os.pathsep.join([str(site), write_plugin(tmp_path / "other", renamed)])
     ended = await call("up", data_dir=data_dir, environment={**ELSEWHERE, "PYTHONPATH": path})
     assert ended.code == 2
     assert ended.err == f"catena: Two step types are called {name}.\n"

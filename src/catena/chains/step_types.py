@@ -107,7 +107,11 @@ class Answer(NamedTuple):
 
 
 class Outside(Protocol):
-    """Who carries out the calls of a type. Never raises: what goes wrong is an Answer."""
+    """Who carries out the calls of a type. Never raises: what goes wrong is an Answer.
+
+    One that is an async context manager, too, is entered before a process makes its first call, and
+    left when it stops, after the last.
+    """
 
     type: StepType
 

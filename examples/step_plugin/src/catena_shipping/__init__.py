@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import httpx2
 
@@ -27,7 +27,7 @@ def make_step() -> ShippingStep:
 
 
 class ShippingStep:
-    """Calls the carrier at `url`."""
+    """Calls the carrier at `url`, over connections that are kept from call to call."""
 
     type = StepType(
         "shipping.book",
@@ -38,7 +38,16 @@ class ShippingStep:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._tls = httpx2.create_ssl_context()
+        self._client: httpx2.AsyncClient
+
+    async def __aenter__(self) -> Self:
+        """Left out where there is nothing to open: entered before this process makes any call."""
+        self._client = httpx2.AsyncClient(base_url=self._url)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Left when the process stops, after the last call."""
+        await self._client.aclose()
 
     def check(self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None) -> str:
         """Asked when a chain is made: why a step cannot be so, or an empty text."""
@@ -53,12 +62,14 @@ class ShippingStep:
             return Answer(Outcome.PENDING)  # this carrier is never undecided
         method, path, body = _form(call)
         try:
-            async with httpx2.AsyncClient(
-                base_url=self._url, timeout=call.timeout_seconds, verify=self._tls
-            ) as client:
-                headers = {"Idempotency-Key": call.key}
-                answer = await client.request(method, path, json=body, headers=headers)
-                return _read(call.direction, answer.status_code, answer.json())
+            answer = await self._client.request(
+                method,
+                path,
+                json=body,
+                headers={"Idempotency-Key": call.key},
+                timeout=call.timeout_seconds,
+            )
+            return _read(call.direction, answer.status_code, answer.json())
         except (httpx2.ConnectError, httpx2.ConnectTimeout):
             # No byte has left: certainly nothing was done, and it may be tried again.
             return Answer(Outcome.DECLINED, code="carrier_unreachable", permanent=False)
