@@ -96,8 +96,8 @@ async def open_app(
 ) -> AsyncIterator[App]:
     """Every part over a migrated database; at the end what waits is finished first.
 
-    `works`: a worker runs inside, and takes what is due in any ledger; else those of other
-    processes are told. `listens`: it hears what other processes tell.
+    `works`: a worker runs inside, and takes what is due in any ledger; those of other processes are
+    told of what it has no hands for. `listens`: it hears what other processes tell.
     """
     async with AsyncExitStack() as stack:
         pool = await open_pool(settings, url)
@@ -124,15 +124,16 @@ async def open_app(
         ledgers = Ledgers(pool, settings.credential_cache_seconds)
         await ledgers.refresh()
         chain_step.attach(catalogue, pool, journal, ledgers.find_any)
+        teller = Teller(pool)
+        stack.push_async_callback(teller.close)
         if works:
-            worker = Worker(pool, journal, catalogue.outside, ledgers.find_number, settings)
+            find = ledgers.find_number
+            worker = Worker(pool, journal, catalogue.outside, find, settings, teller.tell)
             stack.push_async_callback(_finish, worker.close, settings.shutdown_seconds, "worker")
-            if listens:
+            if listens and settings.database_connections > 1:  # it keeps one for itself
                 _keep(stack, keep_listening(pool, worker.wake), "hear hints")
         else:
-            teller = Teller(pool)
             journal.on_work(teller.tell)
-            stack.push_async_callback(teller.close)
         _keep(stack, keep_forgetting(pool, settings), "forget keys")
         yield App(
             settings,

@@ -1,4 +1,4 @@
-"""Workers beside an API without one: stopped, woken by hints, and finding work without them."""
+"""Workers beside an API without one, or one with no hands left: stopped, woken by hints."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
+
+import pytest
 
 from catena.clock import monotonic
 from catena.settings import Settings
@@ -138,26 +140,32 @@ async def test_calls_beside_each_other_are_made_once(database: Database) -> None
     assert {len(moments) for moments in effects.came.values()} == {1}
 
 
-async def test_work_is_found_without_a_hint(database: Database) -> None:
-    """An API whose own worker has its hands full tells nobody; another worker finds the rest."""
-    full = {**_SETTINGS, "worker_calls": 1}
-    api = ApiProcess(database.service_dsn, full)
+@pytest.mark.parametrize("kind", [WorkerProcess, ApiProcess])
+async def test_who_has_full_hands_tells_others(
+    database: Database, kind: type[WorkerProcess | ApiProcess]
+) -> None:
+    """An API whose own worker has no hands left has another worker, or another API's, do the rest
+    long before that would look.
+    """
+    slow = {**_SETTINGS, "poll_seconds": LONG_POLL_SECONDS}
+    api = ApiProcess(database.service_dsn, {**slow, "worker_calls": 1})
     async with (
         run_partner() as partner,
-        running(api, WorkerProcess(database.service_dsn, _SETTINGS)),
+        running(api, kind(database.service_dsn, slow)),
         open_bank(database.owner_dsn, api, 4) as bank,
     ):
         orders = await _order_calls(bank, api, partner, "held", 1)
         await _until_came(partner, 1)
         started = monotonic()
         orders += await _order_calls(bank, api, partner, "approve", CALLS, first=1)
-        while (await _read_states(bank, api, orders)).count("completed") < CALLS:
-            await _pass(0.02)
+        async with asyncio.timeout(HINT_SECONDS):
+            while (await _read_states(bank, api, orders)).count("completed") < CALLS:
+                await _pass(0.02)
         found = monotonic() - started
         await partner.open()
         await end_chains(bank.speak_to(api), END_SECONDS)
         await _check(database, bank, api, partner, orders)
-    _log.info("%d calls without hints took %.2f s", CALLS, found)
+    _log.info("%d calls of others took %.2f s", CALLS, found)
 
 
 async def _order_calls(

@@ -78,7 +78,10 @@ async def _serve_here(
     from catena.cli.database import guarding_database, prepare
 
     await prepare(settings, urls)
-    async with guarding_database(settings), open_app(settings, urls.service, works=works) as app:
+    async with (
+        guarding_database(settings),
+        open_app(settings, urls.service, works=works, listens=works) as app,
+    ):
         await serve(app, listener=listener, ready=lambda at: _log.info("serving", address=at))
     _log.info("stopped")
 
@@ -95,7 +98,7 @@ async def _work(settings: Settings, urls: Urls, listener: socket.socket, *, work
         signal.raise_signal(signal.SIGTERM)
 
     loop.add_reader(_LIFELINE, stop)
-    async with open_app(settings, urls.service, works=works) as app:
+    async with open_app(settings, urls.service, works=works, listens=works) as app:
         await serve(app, listener=listener, ready=typer.echo)
 
 

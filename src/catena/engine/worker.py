@@ -40,7 +40,9 @@ _log = structlog.get_logger(__name__)
 
 
 class Worker:
-    """The worker of this process. `find_ledger` gives a ledger by its number."""
+    """The worker of this process. `find_ledger` gives a ledger by its number; `tell` those of other
+    processes that there is work here which this one has no hands for.
+    """
 
     def __init__(
         self,
@@ -49,21 +51,29 @@ class Worker:
         outside: Mapping[str, Outside],
         find_ledger: Callable[[int], Awaitable[Ledger | None]],
         settings: Settings,
+        tell: Callable[[], None] = lambda: None,
     ) -> None:
         self._pool = pool
         self._journal = journal
         self._outside = outside
         self._find_ledger = find_ledger
         self._settings = settings
+        self._tell = tell
         self._wake = asyncio.Event()
+        self._left = False
         self._closing = False
         self._under_way: set[asyncio.Task[None]] = set()
         self._task = asyncio.create_task(self._run(), name="worker")
-        journal.on_work(self.wake)
+        journal.on_work(self._hear)
         journal.give_calls(self)
 
     def wake(self) -> None:
         """There may be something to do."""
+        self._wake.set()
+
+    def _hear(self) -> None:
+        """A commit of this process has left work."""
+        self._left = True
         self._wake.set()
 
     def room(self) -> int:
@@ -89,6 +99,7 @@ class Worker:
     async def _run(self) -> None:
         while not self._closing:
             self._wake.clear()
+            left, self._left = self._left, False
             try:
                 took = await self._take_all()
             except Exception as error:  # noqa: BLE001  # whatever it is, others wait
@@ -96,6 +107,8 @@ class Worker:
                     _log.exception("work_not_taken")
                 await self._rest(_REST_SECONDS)
                 continue
+            if left and not self.room():  # never passed on: what others told, others hear
+                self._tell()
             if not took:
                 await self._rest(self._settings.poll_seconds)
 
@@ -106,6 +119,8 @@ class Worker:
     async def _take_all(self) -> int:
         """Take what fits from every ledger; gives how much it was."""
         took = 0
+        if not self.room():
+            return took
         async with self._pool.acquire() as connection:
             due = await find_due_ledgers(connection)
         for number in due:
