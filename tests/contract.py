@@ -153,6 +153,7 @@ def read_problem(response: httpx2.Response) -> dict[str, Any]:
     assert isinstance(problem["retryable"], bool)
     assert problem["title"]
     assert problem["detail"]
+    assert problem["detail"] != problem["title"], "it says what to do"
     for error in problem.get("errors", ()):
         assert set(error) == {"pointer", "detail"}
         assert error["pointer"] == "" or error["pointer"].startswith("/")

@@ -63,7 +63,9 @@ __all__ = [
 
 
 class CatenaError(Exception):
-    """Root of the tree. `detail` is for people and never echoes what the caller sent."""
+    """Root of the tree. `detail` is for people and never echoes what the caller sent; without one
+    it is the remedy.
+    """
 
     code: ClassVar[str] = "internal_error"
     title: ClassVar[str] = "Something went wrong inside Catena"
@@ -73,7 +75,7 @@ class CatenaError(Exception):
     def __init__(self, detail: str = "", *, fields: Sequence[tuple[str, str]] = ()) -> None:
         """`fields`: what is wrong where, as JSON pointers into the request and sentences."""
         super().__init__(detail or self.title)
-        self.detail = detail or self.title
+        self.detail = detail or self.remedy
         self.fields = fields
 
 

@@ -100,11 +100,11 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
 
 async def _answer_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
-    known: dict[int, type[errors.CatenaError]] = {
-        404: errors.NotFound,
-        405: errors.MethodNotAllowed,
+    known: dict[int, errors.CatenaError] = {
+        404: errors.NotFound("There is no such path; /docs shows those that there are."),
+        405: errors.MethodNotAllowed(),
     }
-    response = await _answer_error(request, known.get(error.status_code, errors.BadRequest)())
+    response = await _answer_error(request, known.get(error.status_code, errors.BadRequest()))
     if error.status_code == 405:  # noqa: PLR2004  # Method Not Allowed
         response.headers["Allow"] = ", ".join(sorted(_list_methods(request)))
     return response
