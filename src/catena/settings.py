@@ -144,6 +144,11 @@ class Limits:
         31_622_400, "Longest timeout of a chain, a step, a wait, a hold or a lien: one year."
     )
     step_attempts: int = _setting(100, "Attempts that the policy of one step allows, at most.")
+    look_ups: int = _setting(
+        20,
+        "Look-ups in a row that tell nothing of a call, until its step is parked; it is looked up on,"
+        " but seldom.",
+    )
     step_conditions: int = _setting(20, "Conditions of one step, at most.")
     expression_characters: int = _setting(1_000, "Length of one expression, at most.")
     signal_bytes: int = _setting(

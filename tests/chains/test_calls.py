@@ -10,6 +10,7 @@ from catena.chains import calls, machine
 from catena.chains.definition import Retry, Step
 from catena.chains.history import Failure
 from catena.chains.step_types import Answer, Direction, Outcome
+from catena.settings import LIMITS
 from tests.chains.shapes import A, B, ask, call, needs, transfer
 from tests.chains.story import APPROVED, DECLINED, LATER, LOST, NOT_FOUND, PENDING, Story
 
@@ -109,6 +110,92 @@ def test_a_question_that_is_refused_for_now_tells_nothing(first: Answer) -> None
         asked = story.wait(60).call("call", LATER)
         assert (asked.direction, asked.key) == (LOOK_UP, lost.key)
         assert story.states()["call"] == state
+
+
+REFUSED = Answer(Outcome.DECLINED, code="http_401", permanent=False)
+
+
+def ask_in_vain(story: Story, times: int, found: Answer = REFUSED) -> None:
+    """Look the call up so often; it tells nothing."""
+    for _ in range(times):
+        story.wait(3600).call("call", found)
+
+
+@pytest.mark.parametrize("first", [LOST, PENDING])
+@pytest.mark.parametrize("found", [REFUSED, LOST])
+def test_who_tells_nothing_for_long_parks_its_step(first: Answer, found: Answer) -> None:
+    """In sight of an operator, and out of nobody's mind: it is asked on, but seldom."""
+    story = Story(call("call"))
+    lost = story.call("call", first)
+    state = story.states()["call"]
+    ask_in_vain(story, LIMITS.look_ups - 1, found)
+    assert list(story.chain.parked()) == []
+    ask_in_vain(story, 1, found)
+    (step,) = story.chain.parked()
+    assert (step.name, step.state) == ("call", state)
+    assert step.failure is not None
+    assert step.failure.code == (found.code or "no_answer")
+    assert step.due_at is not None
+    assert step.due_at - story.books.now >= dt.timedelta(seconds=1800)
+    asked = story.wait(3600).begin("call")
+    assert (asked.direction, asked.key, asked.attempt) == (LOOK_UP, lost.key, 1)
+    story.answer(asked, found)
+    assert step.parked
+    story.wait(3600).call("call", APPROVED)
+    assert story.state == "completed"
+    assert list(story.chain.parked()) == []
+
+
+def test_who_is_undecided_parks_nothing() -> None:
+    """It answers; between its answers it may be silent now and then."""
+    story = Story(call("call"))
+    story.call("call", PENDING)
+    for _ in range(2):
+        ask_in_vain(story, LIMITS.look_ups - 1)
+        ask_in_vain(story, 2, PENDING)
+    assert story.states() == {"call": "waiting"}
+    assert list(story.chain.parked()) == []
+    ask_in_vain(story, LIMITS.look_ups)
+    assert len(list(story.chain.parked())) == 1
+    ask_in_vain(story, 1, PENDING)
+    assert list(story.chain.parked()) == []
+
+
+@pytest.mark.parametrize("found", [NOT_FOUND, DECLINED, PENDING])
+def test_an_answer_takes_the_mark_away(found: Answer) -> None:
+    """Whatever it says."""
+    story = Story(call("call"), Step("wait", "wait", {}, ()))
+    story.call("call", LOST)
+    ask_in_vain(story, LIMITS.look_ups)
+    assert list(story.chain.parked()) != []
+    ask_in_vain(story, 1, found)
+    assert list(story.chain.parked()) == []
+
+
+def test_a_partner_that_forgot_for_good_parks_its_step() -> None:
+    """It had taken the call and does not know it: it is never called again, and never undone."""
+    story = Story(call("call"))
+    story.call("call", PENDING)
+    ask_in_vain(story, LIMITS.look_ups, NOT_FOUND)
+    assert list(story.chain.parked()) == []  # the first of them made it unknown
+    ask_in_vain(story, 1, NOT_FOUND)
+    assert [step.name for step in story.chain.parked()] == ["call"]
+    story.do(machine.cancel, Failure("cancelled"), None)
+    assert (story.state, story.states()) == ("failed", {"call": "unknown"})
+
+
+def test_a_lost_undo_that_nobody_tells_of_parks() -> None:
+    """Those before it are undone meanwhile, and it is looked up on."""
+    story = _roll_back(WAIT, call("first"), call("call", "first"))
+    story.call("call", LOST)
+    ask_in_vain(story, LIMITS.look_ups)
+    assert story.states()["call"] == "compensation_unknown"
+    assert [step.name for step in story.chain.parked()] == ["call"]
+    assert story.due() == {"call": Direction.UNDO_LOOK_UP, "first": UNDO}
+    story.call("first")
+    assert story.state == "rolling_back"
+    story.wait(3600).call("call", APPROVED)
+    assert story.state == "rolled_back"
 
 
 def test_asking_backs_off() -> None:

@@ -11,9 +11,11 @@ from catena.chains import machine, operator
 from catena.chains.definition import Definition, Step
 from catena.chains.history import Failure
 from catena.chains.refusals import ChainRefusal, ChainRefused, Command, refuse
+from catena.chains.step_types import Answer
 from catena.chains.validator import Flaw, find_appended_flaws
+from catena.settings import LIMITS
 from tests.chains.shapes import A, B, call, needs, reserve, transfer
-from tests.chains.story import APPROVED, DECLINED, LOST, Story
+from tests.chains.story import APPROVED, DECLINED, LOST, PENDING, Story
 
 WAIT = Step("wait", "wait", {})
 
@@ -67,6 +69,45 @@ def test_a_parked_step_is_tried_again() -> None:
     assert noted.data == {"why": "they say so", "by": "ada"}
     story.call("after", DECLINED)
     assert "after" in [run.name for run in story.chain.parked()]
+
+
+def in_vain(first: Answer) -> Story:
+    """A call that is out, and that look-ups have told nothing of for long."""
+    story = Story(transfer("pay", A, B, 4), call("call", "pay", timeout_seconds=10**6))
+    story.call("call", first)
+    for _ in range(LIMITS.look_ups):
+        story.wait(3600).call("call", LOST)
+    assert [run.name for run in story.chain.parked()] == ["call"]
+    return story
+
+
+@pytest.mark.parametrize("first", [LOST, PENDING])
+def test_a_parked_call_that_is_out_is_asked_about_at_once(first: Answer) -> None:
+    """It parks anew only after as many look-ups; its deadline stays, and it is not undone."""
+    story = in_vain(first)
+    deadline = story.chain.steps["call"].deadline
+    assert story.do(operator.retry, "call", "they are back", "ada") is None
+    assert story.due() == {"call": "look_up"}
+    assert story.begin("call").direction == "look_up"
+    for _ in range(LIMITS.look_ups):
+        assert list(story.chain.parked()) == []
+        story.wait(3600).call("call", LOST)
+    (call,) = story.chain.parked()
+    assert (call.deadline, story.state) == (deadline, "executing")
+
+
+@pytest.mark.parametrize("first", [LOST, PENDING])
+def test_a_parked_call_that_is_out_is_decided_by_hand(first: Answer) -> None:
+    """It was done, or it was not; it is not skipped, and nothing is undone before that."""
+    story = in_vain(first)
+    code = _code(story.do(operator.skip, "call", "no need", "ada"))
+    assert code is ChainRefusal.STEP_NOT_PARKED
+    assert story.do(operator.mark_done, "call", {}, "seen", "ada") is None
+    assert story.state == "completed"
+    story = in_vain(first)
+    assert story.do(operator.mark_refused, "call", "they know nothing of it", "ada") is None
+    assert (story.state, story.states()["call"]) == ("rolled_back", "failed")
+    assert list(story.chain.parked()) == []
 
 
 def test_a_parked_ledger_step_is_tried_again_at_once() -> None:

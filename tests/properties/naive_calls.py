@@ -31,6 +31,8 @@ __all__ = [
 
 CALL_SECONDS: Final = 10
 UNDO_ATTEMPTS: Final = 8
+LOOK_UPS: Final = 20
+SELDOM: Final = 3600
 _QUESTIONS: Final = ("look_up", "cancel", "undo_look_up")
 _UNDONE_BY_CALL: Final = ("compensating", "compensation_unknown")
 
@@ -58,12 +60,20 @@ def due_calls(chain: NaiveChain) -> Iterator[_Due]:
         elif chain.state == "executing" and chain.is_ready(step, max(chain.now, step.due or 0)):
             yield _Due(step, "forward", step.due)
     if chain.state == "rolling_back":
-        undo = next((step for step in chain.undos() if not step.parked), None)
-        if undo is not None and undo.called:
+        yield from _due_undos(chain)
+
+
+def _due_undos(chain: NaiveChain) -> Iterator[_Due]:
+    undos = list(chain.undos())
+    first = next((step for step in undos if not step.parked), None)
+    for undo in undos:
+        unknown = undo.state == "compensation_unknown"
+        if undo is first and undo.called:
             yield _Due(undo, "undo_look_up", None)
-        elif undo is not None:
-            unknown = undo.state == "compensation_unknown"
+        elif undo is first or (unknown and undo.parked):
             yield _Due(undo, "undo_look_up" if unknown else "undo", undo.due)
+        if undo is first:
+            break
 
 
 def begin(chain: NaiveChain, name: str) -> Asked | None:
@@ -92,6 +102,7 @@ def begin(chain: NaiveChain, name: str) -> Asked | None:
     elif step.called:  # who made the call is gone
         lost = "unknown" if step.state == "executing" else "compensation_unknown"
         step.state, step.called, step.due, step.tries = lost, False, chain.now, 0
+        step.unheard, step.parked = 0, False
     if direction in ("undo", "undo_look_up"):
         return Asked(name, direction, step.undo_attempt, (name, "undo", step.undo_round))
     return Asked(name, direction, step.attempt, (name, "forward", step.round))
@@ -129,6 +140,7 @@ def _take(chain: NaiveChain, step: NaiveStep, told: Told) -> None:
     elif told.outcome == "pending" and step.state != "waiting":
         step.state, step.called, step.accepted = "waiting", False, True
         step.tries, step.due = 0, chain.now + _pause(0)
+        step.unheard, step.parked = 0, False
         step.result = told.result or step.result
     elif told.outcome == "not_found" and step.state == "unknown" and over and not step.accepted:
         if chain.state in ("executing", "held"):
@@ -137,9 +149,10 @@ def _take(chain: NaiveChain, step: NaiveStep, told: Told) -> None:
             chain.fail_step(step, "not_found")
     elif step.state == "executing" or (step.state == "waiting" and told.outcome == "not_found"):
         step.state, step.called, step.tries = "unknown", False, 0
+        step.unheard, step.parked = 0, False
         step.due = chain.now + _pause(0)
     else:
-        _ask_again(chain, step)
+        _ask_again(chain, step, told)
 
 
 def _refuse(chain: NaiveChain, step: NaiveStep, code: str, *, again: bool) -> None:
@@ -166,15 +179,18 @@ def _take_undo(chain: NaiveChain, step: NaiveStep, told: Told) -> None:
         step.undo_round += refused
         step.due = chain.now + min(LONGEST, 2.0 ** (step.undo_attempt - 1))
     elif unknown:
-        _ask_again(chain, step)
+        _ask_again(chain, step, told)
     else:
         step.state, step.called, step.tries = "compensation_unknown", False, 0
+        step.unheard, step.parked = 0, False
         step.due = chain.now + _pause(0)
 
 
-def _ask_again(chain: NaiveChain, step: NaiveStep) -> None:
+def _ask_again(chain: NaiveChain, step: NaiveStep, told: Told) -> None:
     step.tries += 1
-    step.due = chain.now + _pause(step.tries)
+    step.unheard = 0 if told.outcome == "pending" else step.unheard + 1
+    step.parked = step.unheard >= LOOK_UPS
+    step.due = chain.now + (SELDOM if step.parked else _pause(step.tries))
 
 
 def _pause(tries: int) -> float:
@@ -289,7 +305,10 @@ def retry(chain: NaiveChain, step: NaiveStep) -> str | None:
     """Try what is parked once more."""
     refused = _refuse_decision(chain) or (None if step.parked else "step_not_parked")
     if refused is None:
-        step.parked, step.due, step.deadline = False, chain.now, None
+        step.parked, step.due = False, chain.now
+        step.tries, step.unheard = 0, 0
+        if step.state == "pending":
+            step.deadline = None
         chain.run()
     return refused
 
@@ -313,7 +332,8 @@ def mark_done(chain: NaiveChain, step: NaiveStep, result: dict[str, Any]) -> str
 
 def mark_refused(chain: NaiveChain, step: NaiveStep) -> str | None:
     """Nothing was done by a call whose outcome is unknown."""
-    refused = _refuse_decision(chain) or (None if step.state == "unknown" else "step_not_parked")
+    unsure = step.state == "unknown" or (step.parked and step.is_out)
+    refused = _refuse_decision(chain) or (None if unsure else "step_not_parked")
     if refused is None:
         _refuse(chain, step, "refused_by_hand", again=False)
         chain.run()

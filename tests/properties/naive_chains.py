@@ -299,7 +299,7 @@ class NaiveChain:
 
     def fail_step(self, step: NaiveStep, code: str) -> None:
         """A step is refused for good, and with it the chain."""
-        step.state, step.called, step.due = "failed", False, None
+        step.state, step.called, step.parked, step.due = "failed", False, False, None
         step.result = {"failure": code}
         self.settle()
 

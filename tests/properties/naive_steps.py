@@ -71,6 +71,7 @@ class NaiveStep:
     undo_attempt: int = 0
     undo_round: int = 1
     tries: int = 0
+    unheard: int = 0
     called: bool = False
     accepted: bool = False
     parked: bool = False

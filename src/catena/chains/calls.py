@@ -23,11 +23,15 @@ from catena.chains.outcomes import RUNNING, fail_step, finish_step, park
 from catena.chains.resolve import resolve_inputs
 from catena.chains.states import ChainState, StepState
 from catena.chains.step_types import Answer, Call, Catalogue, Direction, Outcome
+from catena.settings import LIMITS
 
 __all__ = ["Due", "answer", "begin", "due_calls", "due_timer", "is_stray", "key_of", "take_refusal"]
 
 _ASKING: Final = Retry(attempts=1, first_seconds=0.5, cap_seconds=60.0)
 """How often a partner that has not answered or decided is asked again; for ever."""
+
+_SELDOM: Final = Retry(attempts=1, first_seconds=3600.0, cap_seconds=3600.0)
+"""How often it is asked about a step that is parked meanwhile: its partner may come back."""
 
 UNDO_ATTEMPTS: Final = 8
 """Calls of an undo until it is parked for an operator."""
@@ -58,9 +62,7 @@ def due_calls(chain: Chain, now: dt.datetime, catalogue: Catalogue) -> Iterator[
         if direction is not None:
             yield Due(step.name, direction, None if step.called else step.due_at)
     if chain.state is ChainState.ROLLING_BACK:
-        due = _due_undo(chain, catalogue)
-        if due is not None:
-            yield due
+        yield from _due_undos(chain, catalogue)
 
 
 def _direction_of(chain: Chain, step: StepRun, now: dt.datetime) -> Direction | None:
@@ -78,17 +80,21 @@ def _direction_of(chain: Chain, step: StepRun, now: dt.datetime) -> Direction | 
     return None
 
 
-def _due_undo(chain: Chain, catalogue: Catalogue) -> Due | None:
-    """The next undo: of the last step that committed, passing over those that are parked."""
+def _due_undos(chain: Chain, catalogue: Catalogue) -> Iterator[Due]:
+    """The next undo: of the last step that committed, passing over those that are parked; what has
+    become of one of these is asked all the same.
+    """
     for step in chain.committed():
-        if step.parked or not needs_call(step.definition, catalogue):
+        if not needs_call(step.definition, catalogue):
             continue
         if step.called:
-            return Due(step.name, Direction.UNDO_LOOK_UP, None)
-        if step.state is StepState.COMPENSATION_UNKNOWN:
-            return Due(step.name, Direction.UNDO_LOOK_UP, step.due_at)
-        return Due(step.name, Direction.UNDO, step.due_at)
-    return None
+            yield Due(step.name, Direction.UNDO_LOOK_UP, None)
+        elif step.state is StepState.COMPENSATION_UNKNOWN:
+            yield Due(step.name, Direction.UNDO_LOOK_UP, step.due_at)
+        elif not step.parked:
+            yield Due(step.name, Direction.UNDO, step.due_at)
+        if not step.parked:
+            return
 
 
 def key_of(chain: Chain, run: StepRun, direction: Direction) -> str:
@@ -276,13 +282,25 @@ def _call_again(chain: Chain, books: Books, run: StepRun) -> None:
 
 
 def _ask_again(chain: Chain, books: Books, run: StepRun, found: Answer) -> None:
-    seconds = _pause(books, run.tries + 1)
-    chain.note(books.now, run.name, "still_open", code=found.code or None, seconds=seconds)
+    """It stays open. Where look-ups tell nothing time and again the step is parked, for somebody to
+    say what became of it; nothing is undone or called anew for that.
+    """
+    unheard = 0 if found.outcome is Outcome.PENDING else run.unheard + 1
+    parks = unheard >= LIMITS.look_ups
+    chain.note(
+        books.now,
+        run.name,
+        "still_open",
+        code=found.code or ("no_answer" if parks else None),
+        seconds=_pause(books, run.tries + 1, _SELDOM if parks else _ASKING),
+        unheard=unheard or None,
+        parked=parks or None,
+    )
 
 
-def _pause(books: Books, tries: int) -> float:
+def _pause(books: Books, tries: int, policy: Retry = _ASKING) -> float:
     """At least half of the longest wait: nobody is asked without a pause."""
-    longest = _ASKING.longest_wait(tries + 1)
+    longest = policy.longest_wait(tries + 1)
     return longest / 2 + books.jitter() * longest / 2
 
 

@@ -32,7 +32,8 @@ class StepRun:
 
     `attempt` counts calls, `round` the keys under which they were made, `since` is the first call
     of this round. `called`: a call is out, or its maker is gone; it is over at `over_at`. `due_at`:
-    when it is tried or asked again; `tries` counts how often it was asked. `accepted`: the partner
+    when it is tried or asked again; `tries` counts how often it was asked, `unheard` how often in a
+    row that told nothing. `parked`: it waits for an operator. `accepted`: the partner
     has taken this round's call. `inputs`: what its expressions gave. `entry`: the id of the entry
     that it posted; `undone_by` that of the reversal. `lien`: the one that it made, extended or
     released; `proceeds` those that its credits made. `seq`: its number in the chain's commit
@@ -47,6 +48,7 @@ class StepRun:
     undo_attempt: int = 0
     undo_round: int = 1
     tries: int = 0
+    unheard: int = 0
     called: bool = False
     accepted: bool = False
     parked: bool = False

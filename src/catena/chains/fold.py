@@ -182,7 +182,8 @@ def _start_step(chain: Chain, run: StepRun, told: Told) -> None:
 
 def _wait(chain: Chain, run: StepRun, told: Told) -> None:
     del chain
-    run.tries = 0
+    run.tries = run.unheard = 0
+    run.parked = False
     run.accepted = True
     run.due_at = told.due()
     run.result = told.data.get("result", run.result)
@@ -191,7 +192,8 @@ def _wait(chain: Chain, run: StepRun, told: Told) -> None:
 
 def _lose(chain: Chain, run: StepRun, told: Told) -> None:
     del chain
-    run.tries = 0
+    run.tries = run.unheard = 0
+    run.parked = False
     run.failure = Failure.read(told.data)
     run.due_at = told.due()
 
@@ -227,6 +229,7 @@ def _complete_step(chain: Chain, run: StepRun, told: Told) -> None:
 def _fail_step(chain: Chain, run: StepRun, told: Told) -> None:
     del chain
     run.failure = Failure.read(told.data)
+    run.parked = False
 
 
 def _skip(chain: Chain, run: StepRun, told: Told) -> None:
@@ -265,9 +268,13 @@ def _refuse_undo(chain: Chain, run: StepRun, told: Told) -> None:
 
 
 def _stay_open(chain: Chain, run: StepRun, told: Told) -> None:
-    """The partner was asked and has not decided, or did not answer."""
+    """The partner was asked and has not decided, or what it said told nothing."""
     del chain
     run.tries += 1
+    run.unheard = told.data.get("unheard", 0)
+    run.parked = told.data.get("parked", False)
+    if run.parked:
+        run.failure = Failure.read(told.data)
     run.due_at = told.due()
 
 
@@ -275,7 +282,9 @@ def _unpark(chain: Chain, run: StepRun, told: Told) -> None:
     del chain
     run.parked = False
     run.due_at = told.at
-    run.deadline = None
+    if run.state is StepState.PENDING:
+        run.deadline = None
+    run.tries = run.unheard = 0
 
 
 _STEP_EVENTS: Final[Mapping[str, Callable[[Chain, StepRun, Told], None]]] = {

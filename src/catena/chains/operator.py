@@ -27,7 +27,7 @@ _UNDOING: Final = frozenset({StepState.COMPENSATING, StepState.COMPENSATION_UNKN
 
 
 def retry(chain: Chain, books: Books, step: str, why: str, by: str | None) -> ChainRefused | None:
-    """Try a parked step, or a parked undo, once more."""
+    """Try a parked step, or a parked undo, once more; of one that is out, ask its partner now."""
     found = _find(chain, step)
     if isinstance(found, ChainRefused):
         return found
@@ -69,11 +69,13 @@ def mark_done(
 def mark_refused(
     chain: Chain, books: Books, step: str, why: str, by: str | None
 ) -> ChainRefused | None:
-    """Nothing was done by a call whose outcome is unknown, and the partner will not act on it."""
+    """Nothing was done by a call whose outcome is unknown, or that its partner had taken and tells
+    nothing of any more, and the partner will not act on it.
+    """
     found = _find(chain, step)
     if isinstance(found, ChainRefused):
         return found
-    if found.state is not StepState.UNKNOWN:
+    if not (found.state is StepState.UNKNOWN or (found.parked and found.is_out)):
         return _no(chain, found, ChainRefusal.STEP_NOT_PARKED)
     take_refusal(chain, books, found, Failure("refused_by_hand", why, step), again=False, by=by)
     run(chain, books)

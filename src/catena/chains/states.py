@@ -144,7 +144,8 @@ def render_states() -> str:
             *_render("Steps", StepState, STEP_MOVES),
             "",
             "A completed step is at its end when its chain is. Parked is a mark on a pending or",
-            "compensating step: it waits for an operator.",
+            "compensating step, or on one that is out and that nobody is told of: it waits for an",
+            "operator.",
             "",
         ]
     )
