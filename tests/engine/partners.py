@@ -37,8 +37,8 @@ class Partner:
     """What listens at `url`. `script` says how each path answers, one word a call.
 
     The last word stands for ever: approve, decline, later (429), pend, lost (it acts, and nobody is
-    told), deaf (it does not act, and nobody is told), or a JSON object to approve with. `acted`
-    counts effects by key.
+    told), deaf (it does not act, and nobody is told), a JSON object to approve with, or a status
+    and the bytes of a body. `acted` counts effects by key.
     """
 
     url: str = ""
@@ -64,6 +64,8 @@ class Partner:
                 return 202, {}
             case "decline":
                 self._answers[key] = 422, {"code": "no_funds"}
+            case int(status), bytes(content):
+                self._answers[key] = status, content
             case "approve" | "lost":
                 self.acted[key] += 1
                 self._answers[key] = 200, {"status": "approved"}
@@ -85,11 +87,12 @@ async def run_partner(**script: list[Any]) -> AsyncIterator[Partner]:
 
     async def serve(reader: StreamReader, writer: StreamWriter) -> None:
         try:
-            while (told := await _read(reader)) is not None:
-                answer = partner.answer(told)
+            while (heard := await _read(reader)) is not None:
+                answer = partner.answer(heard)
                 if answer is None:
                     break
-                body = json.dumps(answer[1]).encode()
+                told = answer[1]
+                body = told if isinstance(told, bytes) else json.dumps(told).encode()
                 head = f"HTTP/1.1 {answer[0]} X\r\ncontent-length: {len(body)}\r\n\r\n"
                 writer.write(head.encode() + body)
                 await writer.drain()

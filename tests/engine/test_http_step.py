@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from functools import partial
 from typing import Any
 
@@ -11,16 +12,22 @@ import pytest
 from catena.chains.definition import Need, Retry, Step
 from catena.chains.operator import retry
 from catena.chains.states import ChainState, StepState
+from catena.chains.step_types import Answer, Call, Direction, Outcome
 from catena.clock import system_clock
 from catena.db.installation import read_secret
 from catena.db.verify import verify
+from catena.engine.http_step import HttpStep
 from catena.outside import signing
+from catena.outside.client import OutsideClient
 from catena.outside.signing import SIGNING, derive_secret
+from catena.settings import Settings
 from tests.engine.partners import Partner, run_partner
 from tests.engine.running import World, run_world
 from tests.postgres import Database
 
 EAGER = Retry(3, first_seconds=0.01, cap_seconds=0.05)
+
+NO_WORDS: list[Any] = ["failed", "REJECTED", "error", "processing", "", None, True, 200, {}]
 
 
 def call(partner: Partner, name: str, *needs: str, **told: Any) -> Step:  # noqa: ANN401
@@ -177,3 +184,95 @@ async def fail_late(world: World, partner: Partner) -> str:
         transfer("more", a, b, 5000, "charge"),
     )
     return chain.id
+
+
+async def ask(partner: Partner, path: str, **told: Any) -> Answer:  # noqa: ANN401
+    """What the step makes of the partner's answer at a path."""
+    settings = Settings(allow_private_addresses=True)
+    inputs = {"url": f"{partner.url}/{path}"}
+    deadline = system_clock() + dt.timedelta(seconds=10)
+    asked = Call(
+        *("ldg_1", "cte_1", "pay", "http", Direction.FORWARD, "cte_1.pay.forward.1", 1),
+        *(inputs, None, {}, deadline, 10.0),
+    )
+    async with OutsideClient(settings) as client:
+        step = HttpStep(client, lambda ledger: ledger.encode().ljust(32), system_clock)
+        return await step.call(asked._replace(**told))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "outcome", "code"),
+    [
+        (200, b"", Outcome.APPROVED, ""),
+        (204, b"", Outcome.APPROVED, ""),
+        (200, b"{}", Outcome.APPROVED, ""),
+        (201, b'{"id": 7}', Outcome.APPROVED, ""),
+        (200, b'{"status": "Approved"}', Outcome.APPROVED, ""),
+        (202, b'{"status": "APPROVED"}', Outcome.APPROVED, ""),
+        (200, b'{"status": "DECLINED"}', Outcome.DECLINED, "declined"),
+        (202, b'{"status": "Declined"}', Outcome.DECLINED, "declined"),
+        (200, b'{"status": "Pending"}', Outcome.PENDING, ""),
+        (202, b"", Outcome.PENDING, ""),
+        (202, b"Taken.", Outcome.PENDING, ""),
+        *(
+            (status, json.dumps({"status": word}).encode(), Outcome.UNKNOWN, "status_unrecognised")
+            for status in (200, 202)
+            for word in NO_WORDS
+        ),
+        (200, b"OK", Outcome.UNKNOWN, "answer_unreadable"),
+        (200, b"<html>We are back soon</html>", Outcome.UNKNOWN, "answer_unreadable"),
+        (200, b'["approved"]', Outcome.UNKNOWN, "answer_unreadable"),
+        (200, b'"approved"', Outcome.UNKNOWN, "answer_unreadable"),
+        (
+            200,
+            b'{"status": "declined", "x": "' + b"x" * 70_000 + b'"}',
+            Outcome.DECLINED,
+            "declined",
+        ),
+        (200, b'{"status": "declined", "x": "\\u0000"}', Outcome.DECLINED, "declined"),
+        (302, b'{"status": "approved"}', Outcome.UNKNOWN, "http_302"),
+        (500, b'{"status": "approved"}', Outcome.UNKNOWN, "http_500"),
+    ],
+)
+async def test_nothing_is_approved_but_what_says_so(
+    status: int, body: bytes, outcome: Outcome, code: str
+) -> None:
+    """A success without a word, or with the word: any other word, or a page, leaves it open."""
+    async with run_partner(pay=[(status, body)]) as partner:
+        answer = await ask(partner, "pay")
+    assert (answer.outcome, answer.code) == (outcome, code)
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        (b'{"id": 7, "rate": 0.25}', {"id": 7, "rate": "0.25"}),
+        (b'{"id": "' + b"x" * 70_000 + b'"}', None),
+        (b'{"id": "\\u0000"}', None),
+        (b'{"id": "\\ud800"}', None),
+    ],
+)
+async def test_a_chain_keeps_what_can_be_kept(body: bytes, kept: object) -> None:
+    """An approval whose body is too large, or no text that a database has, is one without it."""
+    async with run_partner(pay=[(200, body)]) as partner:
+        answer = await ask(partner, "pay")
+    assert (answer.outcome, answer.result) == (Outcome.APPROVED, {"status": 200, "body": kept})
+
+
+async def test_an_unknown_word_moves_nothing(database: Database) -> None:
+    """The step is unknown and says why; what depends on it waits until a person decides."""
+    async with (
+        run_partner(charge=[{"status": "failed"}]) as partner,
+        run_world(database) as world,
+    ):
+        a, b = await open_wallets(world, 1000, 0)
+        chain = await world.scribe.chain(
+            call(partner, "charge"), transfer("pay", a, b, 400, "charge")
+        )
+        seen = await world.until(chain.id, lambda it: it.steps["charge"].tries > 0)
+        assert seen.state is ChainState.EXECUTING
+        assert seen.steps["charge"].state is StepState.UNKNOWN
+        assert seen.steps["charge"].failure is not None
+        assert seen.steps["charge"].failure.code == "status_unrecognised"
+        assert seen.steps["pay"].state is StepState.PENDING
+        await prove(world)

@@ -30,7 +30,7 @@ _OF_THE_CALL: Final = frozenset({402, 409, 410, 422})
 
 _LATER: Final = frozenset({408, 425, 429})
 _BODY_BYTES: Final = 65_536
-"""Size of an answer's body that a chain keeps, at most; a larger one is approved without it."""
+"""Size of an answer's body that a chain keeps, at most; of a larger one only what it means."""
 
 _COMPENSATION: Final = frozenset({"url", "method", "body", "look_up_url"})
 
@@ -130,31 +130,62 @@ def _read(outcome: Response | NotSent | NoAnswer) -> Answer:
         case NoAnswer(reason=reason):
             return Answer(Outcome.UNKNOWN, code=reason)
         case Response(status=status, body=content):
-            return _read_answer(status, _read_body(content))
+            return _read_answer(status, content)
 
 
-def _read_answer(status: int, body: Any) -> Answer:  # noqa: ANN401  # any JSON
-    result = {"status": status, "body": body}
+def _read_answer(status: int, content: bytes) -> Answer:
+    """What an answer means. A success approves if its body says so, or says nothing at all."""
+    body = _read_body(content)
+    result = {"status": status, "body": _keep(body, content)}
     told = body if isinstance(body, dict) else {}
-    said, code = told.get("status"), told.get("code")
+    code = told.get("code")
     code = code if isinstance(code, str) else ""
     if 200 <= status < 300:  # noqa: PLR2004  # success
-        if said == "declined":
-            return Answer(Outcome.DECLINED, result, code or "declined")
-        pending = said == "pending" or (status == 202 and said != "approved")  # noqa: PLR2004
-        return Answer(Outcome.PENDING if pending else Outcome.APPROVED, result)
+        meant = _mean(status, told, readable=isinstance(body, dict) or not content)
+        if meant is Outcome.UNKNOWN:
+            return Answer(meant, code="status_unrecognised" if told else "answer_unreadable")
+        if meant is Outcome.DECLINED:
+            return Answer(meant, result, code or "declined")
+        return Answer(meant, result)
     if 400 <= status < 500:  # noqa: PLR2004  # a refusal
         permanent = status not in _LATER
         return Answer(Outcome.DECLINED, result, f"http_{status}", code, permanent=permanent)
     return Answer(Outcome.UNKNOWN, code=f"http_{status}")
 
 
-def _read_body(body: bytes) -> Any:  # noqa: ANN401  # any JSON
-    """The JSON of an answer; None for what is no JSON, or more than a chain keeps."""
-    if len(body) > _BODY_BYTES:
-        return None
+def _mean(status: int, told: Mapping[str, Any], *, readable: bool) -> Outcome:
+    """What a success means. A word that we do not know approves nothing, nor does a page."""
+    taken = status == 202  # noqa: PLR2004  # taken, and not decided
+    if "status" in told:
+        said = told["status"]
+        return _WORDS.get(said.lower() if isinstance(said, str) else "", Outcome.UNKNOWN)
+    if taken:
+        return Outcome.PENDING
+    return Outcome.APPROVED if readable else Outcome.UNKNOWN
+
+
+_WORDS: Final = {
+    "approved": Outcome.APPROVED,
+    "declined": Outcome.DECLINED,
+    "pending": Outcome.PENDING,
+}
+"""What the `status` of an answer can say, in small letters."""
+
+
+def _read_body(content: bytes) -> Any:  # noqa: ANN401  # any JSON
+    """The JSON of an answer; None for what is none."""
     try:
-        found = json.loads(body, parse_float=str, parse_constant=str)
+        return json.loads(content, parse_float=str, parse_constant=str)
     except (ValueError, RecursionError):
         return None
-    return found if b"\\u0000" not in body else None
+
+
+def _keep(body: Any, content: bytes) -> Any:  # noqa: ANN401  # any JSON
+    """What a chain keeps of a body: None for too much, and for texts that nobody can store."""
+    if len(content) > _BODY_BYTES or b"\\u0000" in content:
+        return None
+    try:
+        json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # half of a character
+        return None
+    return body
