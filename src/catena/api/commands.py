@@ -38,8 +38,9 @@ def chain_of(results: Sequence[Result]) -> Chain:
     """The chain right after the one operation of a request."""
     result = results[0]
     assert isinstance(result, ChainResult)  # noqa: S101  # refusals are problems
-    assert result.chain is not None  # noqa: S101  # every command is an event
-    return result.chain
+    chain = result.chain
+    assert chain is not None  # noqa: S101  # every command is an event
+    return chain
 
 
 def chain_reply(chain: Chain, context: Context, status: int = 200) -> Reply:

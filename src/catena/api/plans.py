@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from catena.api.bodies import Body
 from catena.api.steps import (
     ChainCancel,
     ChainStartStep,
@@ -17,6 +18,7 @@ from catena.api.steps import (
     LinkRequest,
     OutsideStep,
     PlanRequest,
+    RetryRequest,
     StepBody,
     scope_of,
 )
@@ -88,23 +90,28 @@ def _read(request: Any, before: str | None) -> Step:  # noqa: ANN401  # any of t
     conditions = () if when is None else (when,) if isinstance(when, str) else tuple(when)
     if isinstance(request, GroupStep):
         return Step(request.name, request.type, {}, needs, conditions)
-    retry = getattr(request, "retry", None)
+    # A model says only what its type has, and asks dearly for what it has not.
+    said: Mapping[str, Any] = vars(request)
+    compensation = said.get("compensation")
     return Step(
         request.name,
         request.type,
         _read_inputs(request),
         needs,
         conditions,
-        NO_RETRY
-        if retry is None
-        else Retry(
-            retry.attempts, retry.first_seconds, retry.cap_seconds, frozenset(retry.never or ())
-        ),
-        getattr(request, "timeout_seconds", None),
-        getattr(request, "on_timeout", "fail") == "continue",
-        _read_compensation(getattr(request, "compensation", None)),
-        getattr(request, "pivot", False),
+        _read_retry(said.get("retry")),
+        said.get("timeout_seconds"),
+        said.get("on_timeout") == "continue",
+        None if compensation is None else _read_compensation(compensation),
+        said.get("pivot", False),
     )
+
+
+def _read_retry(retry: RetryRequest | None) -> Retry:
+    if retry is None:
+        return NO_RETRY
+    never = frozenset(retry.never or ())
+    return Retry(retry.attempts, retry.first_seconds, retry.cap_seconds, never)
 
 
 def _read_inputs(request: Any) -> dict[str, Any]:  # noqa: ANN401  # any of the step models
@@ -114,18 +121,24 @@ def _read_inputs(request: Any) -> dict[str, Any]:  # noqa: ANN401  # any of the 
         ledger = request.inputs.ledger_id
         started = {"chain": _read_started(request.inputs.chain)}
         return started if ledger is None else {"ledger_id": ledger, **started}
-    inputs: dict[str, Any] = request.inputs.model_dump(mode="json", exclude_unset=True)
-    return {name: value for name, value in inputs.items() if value is not None}
+    return {name: _tell(value) for name, value in vars(request.inputs).items() if value is not None}
 
 
-def _read_compensation(request: Any) -> dict[str, Any] | None:  # noqa: ANN401  # JSON or a model
+def _tell(value: Any) -> Any:  # noqa: ANN401  # any field
+    """The field as JSON."""
+    if isinstance(value, Body):
+        return value.model_dump(mode="json", exclude_unset=True)
+    return [_tell(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _read_compensation(request: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON or a model
     match request:
         case ChainCancel():
             return {"type": "cancel"}
         case ChainUndo():
             return {"chain": _read_started(request.chain)}
         case _:
-            return None if request is None else dict(request)
+            return dict(request)
 
 
 def _read_started(request: PlanRequest) -> dict[str, Any]:
@@ -187,12 +200,13 @@ def _find_bad_constants(steps: Iterable[Step], context: Context) -> Iterator[Fla
         inputs = step.inputs
         if step.family not in (Family.LEDGER, Family.LIEN):
             continue
-        for code in [*map(inputs.get, _CURRENCIES), *_line_currencies(inputs)]:
+        for name in _CURRENCIES:
+            code = inputs.get(name)
             if isinstance(code, str):
                 context.currency(code)
-        if step.family is Family.LIEN or step.type == "capture":
-            continue
-        if next(find_expressions(inputs), None) is not None:
+        if step.type == "entry":
+            _check_lines(inputs["lines"], context)
+        if step.family is Family.LIEN or step.type == "capture" or find_expressions(inputs):
             continue
         try:
             draft = build_draft(step.type, inputs, context.ledger.id, context.ledger.assets)
@@ -201,14 +215,14 @@ def _find_bad_constants(steps: Iterable[Step], context: Context) -> Iterator[Fla
         except InvalidInput as error:
             yield Flaw(step.name, "inputs", error.detail)
             continue
-        if any(balance_by_currency(draft.lines).values()):
+        if step.type == "entry" and any(balance_by_currency(draft.lines).values()):
             yield Flaw(step.name, "inputs/lines", "Debits and credits differ in some currency.")
 
 
-def _line_currencies(inputs: Mapping[str, Any]) -> Iterator[Any]:
-    lines = inputs.get("lines")
-    if lines is not None and not is_expression(lines):
-        yield from (line["currency"] for line in lines)
+def _check_lines(lines: Any, context: Context) -> None:  # noqa: ANN401  # lines or an expression
+    if not is_expression(lines):
+        for line in lines:
+            context.currency(line["currency"])
 
 
 def explain_flaws(places: Mapping[str, str], flaws: Iterable[Flaw]) -> list[tuple[str, str]]:

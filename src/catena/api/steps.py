@@ -43,6 +43,7 @@ __all__ = [
     "LinkRequest",
     "OutsideStep",
     "PlanRequest",
+    "RetryRequest",
     "StepBody",
     "StepName",
     "scope_of",

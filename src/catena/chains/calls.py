@@ -153,7 +153,7 @@ def _intend(
 ) -> None:
     now, step = books.now, run.name
     if direction is Direction.FORWARD:
-        computed = next(find_expressions(run.definition.inputs), None) is not None
+        computed = find_expressions(run.definition.inputs)
         kept = inputs if computed and run.inputs is None else None
         told = {"attempt": run.attempt + 1, "seconds": seconds, "inputs": kept}
         chain.note(now, step, StepState.EXECUTING, **told)

@@ -87,18 +87,15 @@ class StepRun:
         return self.state in _OUT and self.definition.family is Family.OUTSIDE
 
 
-_MOMENTS: Final = (
+_CHAIN_MOMENTS: Final = (
     "created_at",
     "updated_at",
     "ended_at",
     "expires_at",
     "held_at",
     "held_until",
-    "due_at",
-    "over_at",
-    "deadline",
 )
-"""Every time that a chain, a step or a lien holds."""
+_STEP_MOMENTS: Final = ("due_at", "over_at", "deadline")
 
 
 class Chain:
@@ -185,11 +182,11 @@ class Chain:
         if not self.new:
             return  # it is that already
         late = at - decided_at
-        for holder in (self, *self.steps.values(), *self.pool.liens.values()):
-            for name in _MOMENTS:
-                moment = getattr(holder, name, None)
-                if moment is not None:
-                    setattr(holder, name, moment + late)
+        _move(self, _CHAIN_MOMENTS, late)
+        for run in self.steps.values():
+            _move(run, _STEP_MOMENTS, late)
+        for lien in self.pool.liens.values():
+            _move(lien, ("expires_at",), late)
         for event in self.new:
             distance = event.data.get("entry")
             if distance is not None:
@@ -230,3 +227,11 @@ class Chain:
     def parked(self) -> Iterator[StepRun]:
         """The steps that wait for an operator."""
         return (run for run in self.steps.values() if run.parked)
+
+
+def _move(holder: object, moments: Iterable[str], late: dt.timedelta) -> None:
+    """Move the times that it holds."""
+    for name in moments:
+        moment = getattr(holder, name)
+        if moment is not None:
+            setattr(holder, name, moment + late)

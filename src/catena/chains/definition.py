@@ -7,7 +7,7 @@ What a definition may not ask for is said in `validator`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
@@ -102,7 +102,7 @@ class Step:
 
     `timeout_seconds`: from its first dispatch. `goes_on`: a wait whose time runs out is completed
     and not failed. `compensation`: what undoes it, in the words of its type; None where nothing
-    needs undoing or the chain undoes it by itself. `key`: the caller may not repeat it by name.
+    needs undoing or the chain undoes it by itself. `family`: how it is carried out, by its type.
     """
 
     name: str
@@ -115,11 +115,10 @@ class Step:
     goes_on: bool = False
     compensation: Inputs | None = None
     pivot: bool = False
+    family: Family = field(init=False, repr=False, compare=False)
 
-    @property
-    def family(self) -> Family:
-        """How it is carried out."""
-        return family_of(self.type)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "family", family_of(self.type))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ finds: that is a `Broken`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -52,22 +52,27 @@ class Broken(NamedTuple):
 Variables = frozenset[tuple[str, Kind]]
 
 
-def find_expressions(value: Any) -> Iterator[str]:  # noqa: ANN401  # any JSON
+def find_expressions(value: Any) -> list[str]:  # noqa: ANN401  # any JSON
     """Every expression within an input: objects with the one name "cel"."""
-    if isinstance(value, Mapping):
+    if type(value) in _PLAIN:
+        return []
+    if isinstance(value, dict):
         if is_expression(value):
-            yield value["cel"]
-        else:
-            for inner in value.values():
-                yield from find_expressions(inner)
+            return [value["cel"]]
+        parts: Iterable[Any] = value.values()
     elif isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from find_expressions(inner)
+        parts = value
+    else:
+        return []
+    return [text for part in parts for text in find_expressions(part)]
+
+
+_PLAIN: Final = frozenset({str, int, bool, float, type(None)})
 
 
 def is_expression(value: object) -> bool:
     """Whether it is an expression and no constant."""
-    return isinstance(value, Mapping) and len(value) == 1 and isinstance(value.get("cel"), str)
+    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("cel"), str)
 
 
 @lru_cache(maxsize=_COMPILED_MAX)

@@ -50,20 +50,28 @@ def apply_event(chain: Chain, event: Event, at: dt.datetime, id: str | None) -> 
     chain.number += 1
     if event.step:
         run = chain.steps[event.step]
-        if event.to in _STEP_STATES:
-            _check(run.state, after := StepState(event.to), f"{chain.id}, {run.name}")
+        after = _STEP_STATES.get(event.to)
+        if after is not None:
+            _check(run.state, after, chain, run)
             run.state, run.called, run.due_at = after, False, None
         _STEP_EVENTS[event.to](chain, run, told)
     else:
-        if event.to in _CHAIN_STATES and chain.number > 1:
-            _check(chain.state, state := ChainState(event.to), chain.id)
+        state = _CHAIN_STATES.get(event.to)
+        if state is not None and chain.number > 1:
+            _check(chain.state, state, chain)
             chain.state = state
         _CHAIN_EVENTS[event.to](chain, told)
     chain.updated_at = at
 
 
-def _check(before: ChainState | StepState, after: ChainState | StepState, where: str) -> None:
+def _check(
+    before: ChainState | StepState,
+    after: ChainState | StepState,
+    chain: Chain,
+    run: StepRun | None = None,
+) -> None:
     if not may_follow(before, after):
+        where = chain.id if run is None else f"{chain.id}, {run.name}"
         raise IllegalMove(f"{where}: {before} to {after}")
 
 
@@ -305,8 +313,8 @@ _STEP_EVENTS: Final[Mapping[str, Callable[[Chain, StepRun, Told], None]]] = {
 }
 """What happens to a step, by state or note."""
 
-_STEP_STATES: Final = frozenset(StepState)
-_CHAIN_STATES: Final = frozenset(ChainState)
+_STEP_STATES: Final[Mapping[str, StepState]] = {state: state for state in StepState}
+_CHAIN_STATES: Final[Mapping[str, ChainState]] = {state: state for state in ChainState}
 
 
 # --- what events do to liens, when they are read back -----------------------------------------

@@ -12,7 +12,7 @@ from typing import Final
 
 from catena.chains.definition import Family, Step
 from catena.chains.expressions import find_expressions
-from catena.chains.postings import Assets, build_draft
+from catena.chains.postings import WORDS, Assets, build_draft
 from catena.chains.resolve import ancestors
 from catena.errors import InvalidInput
 from catena.ledger.accounts import Account
@@ -22,9 +22,6 @@ __all__ = ["Effect", "effects_of", "uncovered", "worst_funding"]
 
 Effect = Mapping[str, int]
 """By account with a floor: what a step adds to the chain's pool there, or takes (below 0)."""
-
-_WORDS: Final = frozenset({"description", "reference", "metadata"})
-"""Inputs that move nothing."""
 
 _ENDLESS: Final = 2**80
 
@@ -41,10 +38,10 @@ def effects_of(
     """
     if step.family not in (Family.LEDGER, Family.LIEN):
         return {}
-    inputs = {name: value for name, value in step.inputs.items() if name not in _WORDS}
+    inputs = {name: value for name, value in step.inputs.items() if name not in WORDS}
     if step.type == "capture":
         inputs["source_account_id"] = steps[inputs["lien"]].inputs["account_id"]
-    if step.type == "reversal" or next(find_expressions(inputs), None) is not None:
+    if step.type == "reversal" or find_expressions(inputs):
         return None
     if step.family is Family.LIEN:
         return _effect_of_lien(step, steps)
@@ -63,7 +60,7 @@ def _effect_of_lien(step: Step, steps: Mapping[str, Step]) -> Effect | None:
         return {step.inputs["account_id"]: step.inputs["amount"]}
     if step.type == "lien.release":
         reserved = steps[step.inputs["lien"]].inputs
-        known = next(find_expressions(reserved), None) is None
+        known = not find_expressions(reserved)
         return {reserved["account_id"]: -reserved["amount"]} if known else None
     return {}
 

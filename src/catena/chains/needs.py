@@ -18,34 +18,33 @@ if TYPE_CHECKING:
 
 __all__ = ["named_accounts", "named_entries", "system_accounts", "wanted_accounts"]
 
-_ACCOUNTS: Final = (
-    "account_id",
-    "source_account_id",
-    "destination_account_id",
-    "fee_account_id",
+_ACCOUNTS: Final = frozenset(
+    {"account_id", "source_account_id", "destination_account_id", "fee_account_id"}
 )
+_LISTS: Final = frozenset({"lines", "fees"})
 
 
-def named_accounts(steps: Iterable[Step]) -> Iterator[str]:
+def named_accounts(steps: Iterable[Step]) -> list[str]:
     """The accounts that the steps name by their ids: callers' accounts, as a rule."""
+    found: list[str] = []
     for step in steps:
-        if step.family in (Family.LEDGER, Family.LIEN):
-            yield from _named(step.inputs)
+        if step.family in _OF_BOOKS:
+            _add_named(step.inputs, found)
+    return found
 
 
-def _named(inputs: Mapping[str, Any]) -> Iterator[str]:
-    for name in _ACCOUNTS:
-        yield from _account(inputs.get(name))
-    for rows in (inputs.get("lines"), inputs.get("fees")):
-        if isinstance(rows, (list, tuple)):
-            for row in rows:
-                if isinstance(row, Mapping):
-                    yield from _account(row.get("account_id"))
+_OF_BOOKS: Final = frozenset({Family.LEDGER, Family.LIEN})
 
 
-def _account(value: object) -> Iterator[str]:
-    if isinstance(value, str) and _is_account(value):
-        yield value
+def _add_named(inputs: Mapping[str, Any], found: list[str]) -> None:
+    for name, value in inputs.items():
+        if name in _ACCOUNTS:
+            if isinstance(value, str) and _is_account(value):
+                found.append(value)
+        elif name in _LISTS and isinstance(value, (list, tuple)):
+            for row in value:
+                if isinstance(row, dict):
+                    _add_named({"account_id": row.get("account_id")}, found)
 
 
 @lru_cache(maxsize=100_000)
@@ -81,14 +80,15 @@ def wanted_accounts(chain: Chain, ledger_id: str, catalogue: Catalogue) -> set[s
     One that an expression names is known when what it depends on is done.
     """
     steps = [run.definition for run in chain.steps.values()]
-    wanted = {*named_accounts(steps), *system_accounts(steps, ledger_id)}
+    named = named_accounts(steps)
+    wanted = {*system_accounts(steps, ledger_id)}
     wanted.update(lien.account for lien in chain.pool.liens.values())
     for run in chain.steps.values():
         step = run.definition
-        if step.family not in (Family.LEDGER, Family.LIEN) or run.is_done:
+        if step.family not in _OF_BOOKS or run.is_done:
             continue
         if chain.meets(step.needs):
             inputs = resolve_inputs(chain, step, catalogue)
             if not isinstance(inputs, Broken):
-                wanted.update(_named(inputs))
-    return wanted
+                _add_named(inputs, named)
+    return wanted.union(named)

@@ -34,7 +34,7 @@ from catena.ledger.operations import (
 from catena.liens.pool import Spending
 from catena.money import ISO_CURRENCIES, Currency, Rounding, define_asset, iso_currency, parse_rate
 
-__all__ = ["Assets", "build_draft", "read_fees", "results_of", "spending_of"]
+__all__ = ["WORDS", "Assets", "build_draft", "read_fees", "results_of", "spending_of"]
 
 Inputs = Mapping[str, Any]
 Assets = Mapping[str, int]
@@ -50,12 +50,18 @@ def build_draft(type: str, inputs: Inputs, ledger_id: str, assets: Assets) -> Dr
         draft = _BUILDERS[type](inputs, ledger_id, assets)
     except (KeyError, TypeError, ValueError):  # constants of any shape, and what expressions gave
         raise InvalidInput("The step's inputs are not of the shape that its type takes.") from None
+    if WORDS.isdisjoint(inputs):
+        return draft
     metadata = inputs.get("metadata")
     return draft._replace(
         description=inputs.get("description"),
         reference=inputs.get("reference"),
         metadata=json.dumps(metadata, separators=(",", ":")) if metadata else None,
     )
+
+
+WORDS: Final = frozenset({"description", "reference", "metadata"})
+"""Inputs that move nothing."""
 
 
 def spending_of(type: str, inputs: Inputs, lien: str | None) -> Spending:

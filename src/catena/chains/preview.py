@@ -43,7 +43,7 @@ class _Copies(Mapping[str, Account]):
     def __getitem__(self, id: str) -> Account:
         found = self.copied.get(id)
         if found is None:
-            found = self.copied[id] = copy(self.source[id])
+            found = self.copied[id] = self.source[id].copy()
         return found
 
     def __iter__(self) -> Iterator[str]:
@@ -133,7 +133,7 @@ class DryBooks:
 
     def mark(self) -> dict[str, Account]:
         """A point to go back to."""
-        return {id: copy(account) for id, account in self.accounts.copied.items()}
+        return {id: account.copy() for id, account in self.accounts.copied.items()}
 
     def rewind(self, mark: Any) -> None:  # noqa: ANN401  # the machine knows no more of it
         """Drop everything that was done since."""

@@ -60,7 +60,7 @@ def variables_of(steps: Iterable[Step], catalogue: Catalogue) -> Variables:
 def resolve_inputs(chain: Chain, step: Step, catalogue: Catalogue) -> dict[str, Any] | Broken:
     """The inputs with every expression replaced by what it gives."""
     inputs = step.inputs
-    if next(find_expressions(inputs), None) is None:
+    if not find_expressions(inputs):
         return dict(inputs)
     type = catalogue.find(step.type)
     scope = _Scope(chain, step, catalogue)

@@ -14,6 +14,9 @@ __all__ = ["find_unusable"]
 
 def find_unusable(steps: Iterable[Step], accounts: Mapping[str, Account]) -> Iterator[Flaw]:
     """The steps that name accounts which are not there, or are closed."""
+    steps = list(steps)
+    if all(_is_usable(accounts.get(id)) for id in named_accounts(steps)):
+        return
     for step in steps:
         for id in named_accounts([step]):
             account = accounts.get(id)
@@ -21,3 +24,7 @@ def find_unusable(steps: Iterable[Step], accounts: Mapping[str, Account]) -> Ite
                 yield Flaw(step.name, "inputs", "The ledger has no such account.")
             elif account.status is AccountStatus.CLOSED:
                 yield Flaw(step.name, "inputs", "The account is closed.")
+
+
+def _is_usable(account: Account | None) -> bool:
+    return account is not None and account.status is not AccountStatus.CLOSED

@@ -65,10 +65,9 @@ def find_flaws(steps: Sequence[Step], catalogue: Catalogue) -> list[Flaw]:
         flaws += _find_needs(step, by_name)
     if flaws:
         return flaws
-    try:
-        TopologicalSorter({s.name: [n.step for n in s.needs] for s in steps}).prepare()
-    except CycleError as error:
-        return [Flaw(error.args[1][0], "depends_on", "The steps depend on each other in a circle.")]
+    circle = _find_circle(steps)
+    if circle is not None:
+        return [Flaw(circle, "depends_on", "The steps depend on each other in a circle.")]
     for step in steps:
         flaws += _find_inputs(step, by_name, catalogue)
     return flaws + list(_find_pivot(by_name))
@@ -95,6 +94,23 @@ def _find_needs(step: Step, steps: Steps) -> Iterator[Flaw]:
             )
 
 
+def _find_circle(steps: Sequence[Step]) -> str | None:
+    """A step that depends on itself in the end."""
+    seen: set[str] = set()
+    for step in steps:
+        if any(need.step not in seen for need in step.needs):
+            break
+        seen.add(step.name)
+    else:
+        return None  # each comes after what it needs
+    try:
+        TopologicalSorter({s.name: [n.step for n in s.needs] for s in steps}).prepare()
+    except CycleError as error:
+        found: str = error.args[1][0]
+        return found
+    return None
+
+
 # --- inputs -----------------------------------------------------------------------------------
 
 
@@ -103,44 +119,51 @@ def _find_inputs(step: Step, steps: Steps, catalogue: Catalogue) -> Iterator[Fla
     if type is None:
         yield Flaw(step.name, "type", "There is no step type of this name.")
         return
-    for name in step.inputs.keys() - type.inputs.keys():
+    inputs = step.inputs
+    for name in inputs.keys() - type.inputs.keys():
         yield Flaw(step.name, f"inputs/{name}", "The type has no such input.")
     for name, wanted in type.inputs.items():
-        value = step.inputs.get(name)
-        if value is None:
-            if wanted.required:
-                yield Flaw(step.name, f"inputs/{name}", "This input is required.")
-            continue
-        yield from _find_value(step, name, value, wanted, steps, catalogue)
-    yield from _find_conditions(step, steps, catalogue)
+        value = inputs.get(name)
+        if value is not None:
+            texts = find_expressions(value)
+            if texts:
+                yield from _find_expressions(step, name, texts, wanted, steps, catalogue)
+            elif said := _blame_constant(name, value, wanted.kind):
+                yield Flaw(step.name, f"inputs/{name}", said)
+        elif wanted.required:
+            yield Flaw(step.name, f"inputs/{name}", "This input is required.")
+    for condition in step.when:
+        yield from _find_expression(step, "when", condition, Kind.BOOL, steps, catalogue)
     yield from _find_lien(step, steps)
     yield from _find_rest(step, type, catalogue)
 
 
-def _find_value(
+def _find_expressions(
     step: Step,
     name: str,
-    value: object,
+    texts: Sequence[str],
     wanted: Input,
     steps: Steps,
     catalogue: Catalogue,
 ) -> Iterator[Flaw]:
     part = f"inputs/{name}"
-    texts = list(find_expressions(value))
-    if texts and wanted.constant:
+    if wanted.constant:
         yield Flaw(step.name, part, "This input is needed before anything has run: a constant.")
         return
+    kind = wanted.kind if is_expression(step.inputs[name]) else Kind.ANY
     for text in texts:
-        kind = wanted.kind if is_expression(value) else Kind.ANY
         yield from _find_expression(step, part, text, kind, steps, catalogue)
-    if texts:
-        return
-    if not _fits(value, wanted.kind):
-        yield Flaw(step.name, part, f"This input is a {wanted.kind}.")
-    elif isinstance(value, int) and wanted.kind is Kind.INT and not 0 < value <= MAX_AMOUNT_MINOR:
-        yield Flaw(step.name, part, f"An amount is 1 to {MAX_AMOUNT_MINOR} minor units.")
-    elif name in _IDS and not is_id(_IDS[name], value):
-        yield Flaw(step.name, part, f"An id that starts with {_IDS[name]} is expected here.")
+
+
+def _blame_constant(name: str, value: object, kind: Kind) -> str:
+    """What is wrong with a constant; an empty text: nothing."""
+    if not _fits(value, kind):
+        return f"This input is a {kind}."
+    if isinstance(value, int) and kind is Kind.INT and not 0 < value <= MAX_AMOUNT_MINOR:
+        return f"An amount is 1 to {MAX_AMOUNT_MINOR} minor units."
+    if name in _IDS and not is_id(_IDS[name], value):
+        return f"An id that starts with {_IDS[name]} is expected here."
+    return ""
 
 
 _IDS: Final = {
@@ -154,20 +177,10 @@ _IDS: Final = {
 
 
 def _fits(value: object, kind: Kind) -> bool:
-    match kind:
-        case Kind.INT:
-            return type(value) is int
-        case Kind.STRING:
-            return isinstance(value, str)
-        case Kind.BOOL:
-            return isinstance(value, bool)
-        case _:
-            return True
+    return kind is Kind.ANY or type(value) is _TYPES[kind]
 
 
-def _find_conditions(step: Step, steps: Steps, catalogue: Catalogue) -> Iterator[Flaw]:
-    for condition in step.when:
-        yield from _find_expression(step, "when", condition, Kind.BOOL, steps, catalogue)
+_TYPES: Final = {Kind.INT: int, Kind.STRING: str, Kind.BOOL: bool}
 
 
 def _find_expression(
@@ -205,8 +218,8 @@ def _find_rest(step: Step, type: StepType, catalogue: Catalogue) -> Iterator[Fla
             yield Flaw(step.name, "inputs", said)
     if step.goes_on and step.family is not Family.WAIT:
         yield Flaw(step.name, "on_timeout", "Only a wait can go on when its time runs out.")
-    for name in ("seconds", "expires_seconds"):
-        if not _is_time(step.inputs.get(name, 1)):
+    for name in _TIMES & step.inputs.keys():
+        if not _is_time(step.inputs[name]):
             yield Flaw(step.name, f"inputs/{name}", "This input is a number of seconds above 0.")
     if step.inputs.get("on_expiry", "fail") not in ("fail", "continue"):
         yield Flaw(step.name, "inputs/on_expiry", "A chain fails or continues.")
@@ -232,6 +245,9 @@ def _find_compensation(step: Step, type: StepType) -> Iterator[Flaw]:
         )
     if text:
         yield Flaw(step.name, "compensation", text)
+
+
+_TIMES: Final = frozenset({"seconds", "expires_seconds"})
 
 
 def _is_time(value: object) -> bool:

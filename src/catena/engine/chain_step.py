@@ -84,7 +84,7 @@ class ChainStep:
         except (KeyError, TypeError, AttributeError):
             return "The chain to start is not one."
         # With expressions in it, it is whole only when it is started.
-        if next(find_expressions(plan), None) is not None:
+        if find_expressions(plan):
             return ""
         flaw = next(iter(find_flaws(definition.steps, self._catalogue)), None)
         return "" if flaw is None else f"In the chain to start, {flaw.step}: {flaw.text}"

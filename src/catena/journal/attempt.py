@@ -99,18 +99,22 @@ class Attempt:
         """All that its pieces name."""
         return self._needs.accounts
 
-    def add(self, piece: Piece) -> None:
-        """Take a piece in, to be decided after the others."""
+    def needs_of(self, piece: Piece) -> Needs:
+        """What the piece needs to have read."""
+        needs = Needs()
+        needs.add(piece.operations, self._ledger.id)
+        return needs
+
+    def add(self, piece: Piece, needs: Needs | None = None) -> None:
+        """Take a piece in, to be decided after the others. `needs`: its own, if they are known."""
         self.pieces.append(piece)
         if piece.key is not None:
             self.keys.add(piece.key)
-        self._needs.add(piece.operations, self._ledger.id)
+        self._needs.update(needs or self.needs_of(piece))
         self.size += len(piece.operations)
 
-    def can_decide(self, piece: Piece) -> bool:
-        """Whether all that the piece needs is remembered."""
-        needs = Needs()
-        needs.add(piece.operations, self._ledger.id)
+    def can_decide(self, needs: Needs) -> bool:
+        """Whether all of this is remembered."""
         return needs.are_met(self._book.accounts, self._book.assets)
 
     def must_read(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from copy import copy
 from functools import partial
 
 from catena.chains.books import Entry, How, make_proceeds
@@ -55,7 +54,7 @@ class ChainBooks:
         self._book = book
         self._work = work
         self._offset = offset
-        self._saved: dict[str, Account] = {}
+        self._saved: dict[str, tuple[int, int, int, int]] = {}
 
     def account(self, id: str) -> Account | None:
         """The account, to be changed or read in this commit."""
@@ -64,7 +63,12 @@ class ChainBooks:
             self.knows(id)
             return None
         if id not in self._saved:
-            self._saved[id] = copy(account)
+            self._saved[id] = (
+                account.debits,
+                account.credits,
+                account.reserved,
+                account.line_count,
+            )
         self._book.touched[id] = account
         return account
 
@@ -129,7 +133,7 @@ class ChainBooks:
         )
         for line in draft.lines:
             self.account(line.account)
-        shown = [copy(account) for account in post_entry(draft.lines, book.accounts)]
+        shown = [account.copy() for account in post_entry(draft.lines, book.accounts)]
         offset = self._write(draft, shown)
         book.corrections.setdefault(entry.id, Correction(entry.id))
         record_reversal(entry, book.entries, book.corrections)
@@ -154,12 +158,11 @@ class ChainBooks:
         """Drop everything that was done since."""
         written, self.posted = mark
         accounts = self._book.accounts
-        for id, account in self._saved.items():
+        for id, figures in self._saved.items():
             here = accounts.get(id)
             if here is None:  # a system account, dropped when what used it first was refused
                 continue
-            here.debits, here.credits = account.debits, account.credits
-            here.reserved, here.line_count = account.reserved, account.line_count
+            here.debits, here.credits, here.reserved, here.line_count = figures
             if not here.version and not here.line_count:  # a system account, not used after all
                 del accounts[id]
                 del self._book.touched[id]

@@ -177,8 +177,9 @@ class Lane:
             if attempt.pieces and attempt.size + size > limit:
                 break
             taken = piece.key in attempt.keys
+            needs = attempt.needs_of(piece)
             if behind is not None and (
-                taken or piece.key in behind.keys or not attempt.can_decide(piece)
+                taken or piece.key in behind.keys or not attempt.can_decide(needs)
             ):
                 break
             queue.popleft()
@@ -189,7 +190,7 @@ class Lane:
             if piece.waiting_since < oldest:
                 piece.answer(self._excuse(piece))
                 continue
-            attempt.add(piece)
+            attempt.add(piece, needs)
         queue.extendleft(reversed(again))
 
     def _excuse(self, piece: Piece) -> CatenaError:

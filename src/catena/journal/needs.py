@@ -36,10 +36,11 @@ def named_assets(steps: Iterable[Step]) -> Iterator[str]:
         lines = step.inputs.get("lines")
         if lines is not None and is_expression(lines):
             yield ""
-        rows = [step.inputs, *(lines if isinstance(lines, Sequence) else ())]
-        for code in (row.get(name) for row in rows for name in _CURRENCIES):
-            if isinstance(code, str) and code not in ISO_CURRENCIES:
-                yield code
+        for row in (step.inputs, *lines) if isinstance(lines, list) else (step.inputs,):
+            for name in _CURRENCIES:
+                code = row.get(name)
+                if code is not None and isinstance(code, str) and code not in ISO_CURRENCIES:
+                    yield code
 
 
 class Needs:
@@ -71,6 +72,18 @@ class Needs:
         self.undoing: set[str] = set()
         self.messages: list[Message] = []
         self.assets: set[str] = set()
+
+    def update(self, others: Needs) -> None:
+        """Add what others need."""
+        self.accounts |= others.accounts
+        self.references |= others.references
+        self.corrected |= others.corrected
+        self.changed |= others.changed
+        self.closed |= others.closed
+        self.chains |= others.chains
+        self.undoing |= others.undoing
+        self.messages += others.messages
+        self.assets |= others.assets
 
     def add(self, operations: Sequence[Operation], ledger_id: str) -> None:
         """Add what these operations name."""

@@ -141,22 +141,24 @@ class Account:
         self.line_count = line_count
         self.version = version
 
-    def __copy__(self) -> Account:
-        """An account with the same figures, at a tenth of what `copy` takes by itself."""
-        return Account(
-            self.id,
-            self.account_type,
-            self.currency,
-            role=self.role,
-            floor=self.floor,
-            ceiling=self.ceiling,
-            status=self.status,
-            debits=self.debits,
-            credits=self.credits,
-            reserved=self.reserved,
-            line_count=self.line_count,
-            version=self.version,
-        )
+    def copy(self) -> Account:
+        """An account with the same figures, at a twentieth of what `copy.copy` takes."""
+        made = object.__new__(Account)
+        made.id = self.id
+        made.account_type = self.account_type
+        made.currency = self.currency
+        made.role = self.role
+        made.normal_side = self.normal_side
+        made.sign = self.sign
+        made.floor = self.floor
+        made.ceiling = self.ceiling
+        made.status = self.status
+        made.debits = self.debits
+        made.credits = self.credits
+        made.reserved = self.reserved
+        made.line_count = self.line_count
+        made.version = self.version
+        return made
 
     @property
     def posted(self) -> int:

@@ -7,7 +7,6 @@ it alone, and undo in reverse order finds each lien as it was right after its st
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from copy import copy
 from typing import Final, NamedTuple
 
 from catena.ledger.accounts import Account, AccountStatus
@@ -103,23 +102,33 @@ class Pool:
         everything as it was.
         """
         changes = net_changes(draft.lines, accounts)
-        decreases = {id: -change for id, change in changes.items() if change < 0}
-        funds = {id: self.funds(id) for id in decreases} if spending.pool_only else decreases
-        draws = [d for id, amount in decreases.items() for d in self._plan(id, amount, spending)]
+        draws: list[Draw] = []
+        covered: list[str] = []
+        short: Refusal | None = None
+        for id, change in changes.items():
+            if change >= 0:
+                continue
+            left = -change
+            for draw in self._plan(id, left, spending):
+                draws.append(draw)
+                left -= draw.amount
+            if not left:
+                covered.append(id)
+            elif spending.pool_only and short is None:
+                short = Refusal(RefusalCode.INSUFFICIENT_FUNDS, id)
         self._draw(draws, accounts)
-        drawn = {
-            id: sum(d.amount for d in draws if self.liens[d.lien].account == id) for id in decreases
-        }
-        covered = [id for id, amount in decreases.items() if drawn[id] == amount]
-        refusal = refuse(covered) or _refuse_short(decreases, funds)
+        refusal = refuse(covered) or short
         if refusal is not None:
             self.undo_draws(draws, accounts)
             return refusal
-        shown = [copy(account) for account in post_entry(draft.lines, accounts)]
-        increases = [(id, change) for id, change in changes.items() if change > 0]
-        proceeds = [make_lien(*increase) for increase in increases] if spending.keeps else []
-        for lien in proceeds:
-            self._add(lien, accounts[lien.account])
+        shown = [account.copy() for account in post_entry(draft.lines, accounts)]
+        proceeds: list[Lien] = []
+        if spending.keeps:
+            for id, change in changes.items():
+                if change > 0:
+                    lien = make_lien(id, change)
+                    self._add(lien, accounts[id])
+                    proceeds.append(lien)
         return Posted(draws, proceeds, shown)
 
     def undo_post(
@@ -142,7 +151,10 @@ class Pool:
 
     def _plan(self, account: str, amount: int, spending: Spending) -> Iterator[Draw]:
         """Draws of at most `amount`: on the lien that is named, then on the oldest."""
-        for lien in sorted(self.on(account), key=lambda lien: lien.id != spending.lien):
+        liens = list(self.on(account))
+        if spending.lien is not None:
+            liens.sort(key=lambda lien: lien.id != spending.lien)
+        for lien in liens:
             part = min(lien.remaining, amount)
             if part:
                 amount -= part
@@ -164,13 +176,6 @@ def net_changes(lines: Sequence[Line], accounts: Mapping[str, Account]) -> dict[
             change = line.amount if line.side is account.normal_side else -line.amount
             changes[line.account] = changes.get(line.account, 0) + change
     return changes
-
-
-def _refuse_short(decreases: Mapping[str, int], funds: Mapping[str, int]) -> Refusal | None:
-    """Where these funds alone do not cover a decrease."""
-    short = (id for id, amount in decreases.items() if funds[id] < amount)
-    id = next(short, None)
-    return None if id is None else Refusal(RefusalCode.INSUFFICIENT_FUNDS, id)
 
 
 def _refuse_reserve(lien: Lien, account: Account | None) -> Refusal | None:
