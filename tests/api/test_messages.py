@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.contract import read_problem
 from tests.server import Api
 
 
@@ -26,6 +27,22 @@ def test_a_message_finds_who_waits_for_it(service: Api) -> None:
     assert (again.status_code, again.json()["again"]) == (200, True)
     replayed = service.post("/v1/messages", body, key="k1")
     assert (replayed.status_code, replayed.json()) == (201, told.json())
+
+
+def test_another_message_under_the_same_id_is_refused(service: Api) -> None:
+    """409, and the first one counts; spacing and the order of names are no other message."""
+    first = {"id": "e1", "correlation": "invoice 7", "payload": {"paid": 1, "by": "al"}}
+    assert service.post("/v1/messages", first).status_code == 201
+    for other in (
+        {**first, "payload": {"paid": 2, "by": "al"}},
+        {**first, "payload": {"paid": True, "by": "al"}},
+        {**first, "correlation": "invoice 8"},
+    ):
+        answer = service.post("/v1/messages", other)
+        assert (answer.status_code, read_problem(answer)["code"]) == (409, "message_conflict")
+    same = {**first, "payload": {"by": "al", "paid": 1}}
+    assert service.post("/v1/messages", same).json()["again"] is True
+    assert [item["payload"] for item in service.read("/v1/messages")["items"]] == [first["payload"]]
 
 
 def test_what_nobody_waits_for_is_listed_until_somebody_does(service: Api) -> None:

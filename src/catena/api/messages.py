@@ -103,6 +103,7 @@ _EXAMPLE: Final = {
         body=MessageRequest,
         example={"id": "evt-1", "correlation": "invoice 7", "payload": {"paid": 500}},
         headers=("Idempotency-Key", "Catena-Ledger"),
+        errors=("message_conflict",),
     ),
 )
 async def post_message(request: Request) -> Response:

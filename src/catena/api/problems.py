@@ -62,6 +62,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "step_needed": 409,
     "step_posts": 409,
     "too_many_signals": 409,
+    "message_conflict": 409,
     "lien_not_open": 409,
     "stale_revision": 412,
     "payload_too_large": 413,

@@ -101,6 +101,11 @@ class ChainRefusal(Enum):
         "The chain keeps as many signals as it may",
         "Send those that it waits for; the others nobody has taken.",
     )
+    MESSAGE_CONFLICT = (
+        "message_conflict",
+        "A message with this id was taken in, and said something else",
+        "The first one counts; send what is new under an id of its own.",
+    )
     LIEN_NOT_OPEN = (
         "lien_not_open",
         "The lien has ended, or is no reservation",

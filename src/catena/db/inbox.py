@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
     from catena.db.pool import Connection
 
-__all__ = ["Message", "Unmatched", "find_waiting", "list_unmatched", "load_inbox", "load_messages"]
+__all__ = [
+    "Message",
+    "Received",
+    "Unmatched",
+    "find_waiting",
+    "list_unmatched",
+    "load_inbox",
+    "load_messages",
+]
 
 
 class Message(NamedTuple):
@@ -28,6 +36,17 @@ class Message(NamedTuple):
     correlation: str
     payload: Any = None
 
+    def says(self) -> str:
+        """All that it says, as one text: two messages that say the same have the same."""
+        return json.dumps([self.correlation, self.payload], sort_keys=True)
+
+
+class Received(NamedTuple):
+    """A message that was taken in, and the chain that it was given to."""
+
+    message: Message
+    chain: str | None
+
 
 class Unmatched(NamedTuple):
     """A message that nobody has waited for so far."""
@@ -38,18 +57,21 @@ class Unmatched(NamedTuple):
 
 async def load_inbox(
     connection: Connection, ledger: int, messages: Iterable[tuple[str, str]]
-) -> dict[tuple[str, str], str | None]:
-    """Those of the messages that are there, and the chain that each was given to."""
+) -> dict[tuple[str, str], Received]:
+    """Those of the messages that are there."""
     pairs = list(messages)
     rows = await connection.fetch(
-        "SELECT i.source, i.id, i.chain_id FROM unnest($2::text[], $3::text[]) AS u (source, id)"
+        "SELECT i.source, i.id, i.correlation, i.payload::text AS payload, i.chain_id"
+        "  FROM unnest($2::text[], $3::text[]) AS u (source, id)"
         " JOIN inbox i ON i.ledger_id = $1 AND i.source = u.source AND i.id = u.id",
         ledger,
         [source for source, _ in pairs],
         [id for _, id in pairs],
     )
     return {
-        (row["source"], row["id"]): CHAIN + row["chain_id"].hex if row["chain_id"] else None
+        (row["source"], row["id"]): Received(
+            _message(row), CHAIN + row["chain_id"].hex if row["chain_id"] else None
+        )
         for row in rows
     }
 

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from catena.db.inbox import Message
+from catena.db.inbox import Message, Received
 from catena.db.load import ReferenceRow
 from catena.db.write import WriteSet
 from catena.ids import position_of
@@ -88,7 +88,7 @@ class Book:
         self.profiles: dict[str, Profile] = {}
         self.opened: set[str] = set()
         self.chains = OpenChains()
-        self.inbox: dict[tuple[str, str], str | None] = {}
+        self.inbox: dict[tuple[str, str], Received] = {}
         self.messages: dict[str, list[Message]] = {}
         self.chain_states: dict[str, ChainState] = {}
 

@@ -7,8 +7,9 @@ for what is there in the commit after it.
 
 from __future__ import annotations
 
+from catena.chains.refusals import ChainRefusal, ChainRefused
 from catena.chains.waits import find_wait
-from catena.db.inbox import Message
+from catena.db.inbox import Message, Received
 from catena.db.write import WriteSet
 from catena.ids import EVENT, derive_id
 from catena.journal.book import Book, Decided
@@ -20,18 +21,22 @@ from catena.journal.pieces import MESSAGE_EVENT, ReceiveMessage, Taken
 __all__ = ["decide_message"]
 
 
-def decide_message(operation: ReceiveMessage, book: Book, work: WriteSet) -> Decided:
-    """Take a message in, unless it was: to the chain that waits for it, else to be kept.
+def decide_message(operation: ReceiveMessage, book: Book, work: WriteSet) -> Decided | ChainRefused:
+    """Take a message in, unless it was: to the chain that waits for it, else to be kept. Another
+    message under the same id is refused.
 
     What became of it is an event, so that a key can tell it again.
     """
     message = operation.message
     key = (message.source, message.id)
-    if key in book.inbox:
-        return _note(Taken(message, book.inbox[key], again=True), work)
+    before = book.inbox.get(key)
+    if before is not None:
+        if before.message.says() != message.says():
+            return ChainRefused(ChainRefusal.MESSAGE_CONFLICT, before.chain)
+        return _note(Taken(message, before.chain, again=True), work)
     opened = _find_waiting(message.correlation, book)
     chain = None if opened is None else _give(opened, message, book, work)
-    book.inbox[key] = chain
+    book.inbox[key] = Received(message, chain)
     work.add_rest("messages", {**message._asdict(), "chain_id": chain[-32:] if chain else None})
     return _note(Taken(message, chain), work)
 
