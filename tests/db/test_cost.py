@@ -138,6 +138,7 @@ async def commit_deposit(connection: Connection, scribe: Scribe, account: str, *
     )
     cards = Cards(Catalogue(), random_fraction, 15, 10)
     attempt = Attempt(scribe.ledger, {}, cards, lock=True)
+    piece.needs.add(piece.operations, scribe.ledger.id)
     attempt.add(piece)
     await attempt.run(connection, system_clock(), 16, lambda _: None)
 

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from catena.chains.definition import Definition, Step
 from catena.errors import CatenaError, IdempotencyKeyReused, Overloaded
+from catena.ids import CHAIN, new_id
 from catena.journal import (
     Answer,
     ChangeAccount,
+    CreateChain,
     PostEntry,
     RefundEntry,
     Result,
@@ -314,6 +317,19 @@ async def test_an_account_that_is_gone_harms_no_neighbour(database: Database) ->
             ]
         )
         assert [tell(one) for one in told] == ["posted", "unknown_account", "posted"]
+
+
+async def test_what_cannot_be_read_harms_nobody(database: Database) -> None:
+    """What an operation needs is found as it is sent, so the lane never meets what is wrong with
+    it: an account's kind that is none, where the edge would have refused it.
+    """
+    async with open_writer(database.service_dsn) as writer:
+        a, b = await writer.open_wallets(2, balance=100)
+        inputs = {"account_id": a, "amount": 1, "currency": "USD", "through": "nowhere"}
+        chain = CreateChain(new_id(CHAIN), Definition([Step("in", "deposit", inputs)]))
+        with pytest.raises(ValueError, match="nowhere"):
+            writer.send([chain])
+        assert tell(await writer.send([writer.transfer(a, b, 1)])) == "posted"
 
 
 async def test_one_who_cannot_be_told_harms_no_neighbour(database: Database) -> None:

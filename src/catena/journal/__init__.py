@@ -5,16 +5,14 @@ piece gets its own answer, and a refused piece harms none of its neighbours.
 """
 
 from catena.journal.journal import Journal
-from catena.journal.pieces import (
+from catena.journal.operations import (
     AccountState,
-    Answer,
     ChainResult,
     ChangeAccount,
     CreateChain,
     LedgerOperation,
     OpenAccount,
     Operation,
-    Piece,
     PostEntry,
     ReceiveMessage,
     RefundEntry,
@@ -23,6 +21,7 @@ from catena.journal.pieces import (
     RunChain,
     Taken,
 )
+from catena.journal.pieces import Answer, Piece
 
 __all__ = [
     "AccountState",

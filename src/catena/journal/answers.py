@@ -21,15 +21,14 @@ from catena.ids import ACCOUNT, CHAIN, ENTRY, Numbering
 from catena.journal.book import Decided
 from catena.journal.cards import ChainMoved, Unchanged
 from catena.journal.decide import Decision
-from catena.journal.pieces import (
+from catena.journal.operations import (
     MESSAGE_EVENT,
     AccountState,
-    Answer,
     ChainResult,
-    Piece,
     Result,
     Taken,
 )
+from catena.journal.pieces import Answer, Piece
 from catena.ledger.accounts import AccountStatus, AccountType
 from catena.ledger.entries import Draft, Entry
 from catena.ledger.refusals import Refusal, RefusalCode

@@ -99,23 +99,17 @@ class Attempt:
         """All that its pieces name."""
         return self._needs.accounts
 
-    def needs_of(self, piece: Piece) -> Needs:
-        """What the piece needs to have read."""
-        needs = Needs()
-        needs.add(piece.operations, self._ledger.id)
-        return needs
-
-    def add(self, piece: Piece, needs: Needs | None = None) -> None:
-        """Take a piece in, to be decided after the others. `needs`: its own, if they are known."""
+    def add(self, piece: Piece) -> None:
+        """Take a piece in, to be decided after the others."""
         self.pieces.append(piece)
         if piece.key is not None:
             self.keys.add(piece.key)
-        self._needs.update(needs or self.needs_of(piece))
+        self._needs.update(piece.needs)
         self.size += len(piece.operations)
 
-    def can_decide(self, needs: Needs) -> bool:
-        """Whether all of this is remembered."""
-        return needs.are_met(self._book.accounts, self._book.assets)
+    def can_decide(self, piece: Piece) -> bool:
+        """Whether all that the piece needs is remembered."""
+        return piece.needs.are_met(self._book.accounts, self._book.assets)
 
     def must_read(self) -> bool:
         """Whether something has to be read before all can be decided."""

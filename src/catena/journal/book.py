@@ -24,7 +24,7 @@ from catena.ledger.terms import Profile
 if TYPE_CHECKING:
     from catena.chains.states import ChainState
     from catena.db.installation import Ledger
-    from catena.journal.pieces import Taken
+    from catena.journal.operations import Taken
 
 __all__ = ["Book", "Decided"]
 

@@ -24,7 +24,7 @@ from catena.db.write import WriteSet
 from catena.journal.book import Book
 from catena.journal.cards import Begun, ChainMoved, OpenChain, Unchanged
 from catena.journal.chain_books import ChainBooks
-from catena.journal.pieces import CreateChain, RunChain
+from catena.journal.operations import CreateChain, RunChain
 from catena.ledger.refusals import Refusal
 
 __all__ = ["close_chain", "decide_chain", "decide_creation", "deliver"]

@@ -20,7 +20,7 @@ from catena.journal.cards import ChainMoved, Unchanged
 from catena.journal.chain_books import refuse_owned
 from catena.journal.chains import decide_chain, decide_creation
 from catena.journal.messages import decide_message
-from catena.journal.pieces import (
+from catena.journal.operations import (
     ChangeAccount,
     CreateChain,
     OpenAccount,

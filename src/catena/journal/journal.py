@@ -11,7 +11,8 @@ from catena.errors import CatenaError
 from catena.ids import random_fraction
 from catena.journal.cards import Cards, Taker
 from catena.journal.lane import Lane
-from catena.journal.pieces import Answer, Operation, Piece, Result
+from catena.journal.operations import Operation, Result
+from catena.journal.pieces import Answer, Piece
 
 if TYPE_CHECKING:
     from catena.clock import Clock

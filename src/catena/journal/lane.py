@@ -86,10 +86,14 @@ class Lane:
         self._committer.know(ledger)
 
     def submit(self, piece: Piece) -> None:
-        """Queue a piece. Raises Overloaded when too much is waiting; nothing was done then."""
+        """Queue a piece. Raises Overloaded when too much is waiting; nothing was done then.
+
+        What it needs is found here: whatever is wrong with it stops its sender, and not the lane.
+        """
         size = len(piece.operations)
         if self._closing or self.waiting + size > self._settings.queue_operations:
             raise Overloaded
+        piece.needs.add(piece.operations, self.ledger_id)
         piece.waiting_since = monotonic()
         self.waiting += size
         self._queue.append(piece)
@@ -177,9 +181,8 @@ class Lane:
             if attempt.pieces and attempt.size + size > limit:
                 break
             taken = piece.key in attempt.keys
-            needs = attempt.needs_of(piece)
             if behind is not None and (
-                taken or piece.key in behind.keys or not attempt.can_decide(needs)
+                taken or piece.key in behind.keys or not attempt.can_decide(piece)
             ):
                 break
             queue.popleft()
@@ -190,7 +193,7 @@ class Lane:
             if piece.waiting_since < oldest:
                 piece.answer(self._excuse(piece))
                 continue
-            attempt.add(piece, needs)
+            attempt.add(piece)
         queue.extendleft(reversed(again))
 
     def _excuse(self, piece: Piece) -> CatenaError:

@@ -16,7 +16,7 @@ from catena.journal.book import Book, Decided
 from catena.journal.cards import OpenChain
 from catena.journal.chain_books import ChainBooks
 from catena.journal.chains import close_chain, deliver
-from catena.journal.pieces import MESSAGE_EVENT, ReceiveMessage, Taken
+from catena.journal.operations import MESSAGE_EVENT, ReceiveMessage, Taken
 
 __all__ = ["decide_message"]
 

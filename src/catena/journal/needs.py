@@ -9,7 +9,7 @@ from catena.chains.definition import Step
 from catena.chains.expressions import is_expression
 from catena.chains.needs import named_accounts, named_entries, system_accounts
 from catena.db.inbox import Message
-from catena.journal.pieces import (
+from catena.journal.operations import (
     ChangeAccount,
     CreateChain,
     OpenAccount,
