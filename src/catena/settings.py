@@ -146,8 +146,8 @@ class Limits:
     step_attempts: int = _setting(100, "Attempts that the policy of one step allows, at most.")
     look_ups: int = _setting(
         20,
-        "Look-ups in a row that tell nothing of a call, until its step is parked; it is looked up on,"
-        " but seldom.",
+        "Look-ups in a row that tell nothing of a call, until its step is parked; it is looked up"
+        " on, but seldom.",
     )
     step_conditions: int = _setting(20, "Conditions of one step, at most.")
     expression_characters: int = _setting(1_000, "Length of one expression, at most.")
@@ -158,6 +158,9 @@ class Limits:
         100, "Signals that a chain keeps until waits take them, at most: as many as it has steps."
     )
     json_depth: int = _setting(16, "Objects and lists within each other in a step's inputs.")
+    reason_characters: int = _setting(
+        200, "Length of what is kept of a partner's reason for a refusal, at most."
+    )
     wait_seconds: int = _setting(60, "Longest wait that a request can ask for (Prefer: wait).")
 
 

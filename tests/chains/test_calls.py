@@ -446,3 +446,19 @@ def test_a_call_begins_with_what_the_clock_has_decided() -> None:
 def test_needs_are_named_with_their_phase() -> None:
     """The shapes' own short way of saying it."""
     assert [need.accepted for need in needs("one", "two*")] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("code", "detail", "kept", "told"),
+    [
+        ("No Funds!", "", "declined", "No Funds!"),
+        ("NO_FUNDS", "a\n\tb", "no_funds", "a b"),
+        ("x" * 81, "y" * 500, "declined", "y" * LIMITS.reason_characters),
+        ("", "\x00\u202e", "declined", ""),
+    ],
+)
+def test_what_is_said_of_a_refusal_is_bounded(code: str, detail: str, kept: str, told: str) -> None:
+    """Whatever a step type says: the code looks like one, the reason is one line, and short."""
+    story = Story(call("call"))
+    story.call("call", Answer(Outcome.DECLINED, code=code, detail=detail))
+    assert story.chain.failure == Failure(kept, told, "call")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from catena.chains.definition import Need, Retry, Step
+from catena.chains.history import Failure
 from catena.chains.operator import retry
 from catena.chains.states import ChainState, StepState
 from catena.chains.step_types import Answer, Call, Direction, Outcome
@@ -241,6 +242,75 @@ async def test_nothing_is_approved_but_what_says_so(
     async with run_partner(pay=[(status, body)]) as partner:
         answer = await ask(partner, "pay")
     assert (answer.outcome, answer.code) == (outcome, code)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "detail"),
+    [
+        (422, {"error": "no"}, "http_422", "no"),
+        (200, {"status": "declined", "reason": "closed"}, "declined", "closed"),
+        (422, {"code": "AC04", "message": "Closed account"}, "ac04", "Closed account"),
+        (402, {"error": {"code": "card_declined", "message": "No."}}, "card_declined", "No."),
+        (400, {"code": "Not a code!", "detail": "x"}, "http_400", "x"),
+        (400, {"code": "x" * 81, "reason": ""}, "http_400", ""),
+        (400, {"code": 7, "message": {"a": 1}, "error": "why"}, "http_400", "why"),
+        (400, {"reason": "a\r\n\x00\u202eb " + "c" * 500}, "http_400", "a b " + "c" * 196),
+        (500, {"message": "down"}, "http_500", "down"),
+        (200, {"status": "Rejected"}, "status_unrecognised", "Rejected"),
+        (422, {"message": "no such token: s3cret"}, "http_422", ""),
+        (400, [1], "http_400", ""),
+    ],
+)
+async def test_a_reason_is_kept_and_bounded(
+    status: int, body: object, code: str, detail: str
+) -> None:
+    """A code that looks like one, and a line of text; never what our URL may hide."""
+    words = {"pay?s3cret": [(status, json.dumps(body).encode())]}
+    async with run_partner(**words) as partner:
+        answer = await ask(partner, "pay?s3cret")
+    assert (answer.code, answer.detail) == (code, detail)
+
+
+@pytest.mark.parametrize("direction", [Direction.LOOK_UP, Direction.CANCEL])
+@pytest.mark.parametrize(
+    ("status", "body", "outcome"),
+    [
+        (401, b'{"code": "bad_key"}', Outcome.UNKNOWN),
+        (429, b'{"code": "slow_down"}', Outcome.UNKNOWN),
+        (422, b'{"code": "no_funds"}', Outcome.DECLINED),
+        (200, b'{"status": "declined", "code": "closed"}', Outcome.DECLINED),
+    ],
+)
+async def test_a_refused_question_tells_nothing_of_the_call(
+    status: int, body: bytes, outcome: Outcome, direction: Direction
+) -> None:
+    """Whatever code its body says: only what speaks of the call is a refusal of it."""
+    async with run_partner(pay=[(status, body)]) as partner:
+        answer = await ask(partner, "pay", direction=direction)
+    assert answer.outcome is outcome
+    assert answer.code == json.loads(body)["code"]
+
+
+async def test_a_url_of_its_own_does_not_know_a_key_that_never_came() -> None:
+    """A 404 there is an answer, with whatever code it is told."""
+    async with run_partner(look=[(404, b'{"code": "no_such_key"}')]) as partner:
+        inputs = {"url": f"{partner.url}/pay", "look_up_url": f"{partner.url}/look"}
+        answer = await ask(partner, "pay", direction=Direction.LOOK_UP, inputs=inputs)
+    assert answer.outcome is Outcome.NOT_FOUND
+
+
+async def test_the_reason_is_in_sight(database: Database) -> None:
+    """Step, chain and history say what the partner said."""
+    words = (422, b'{"code": "AC04", "reason": "The account is closed."}')
+    async with run_partner(charge=[words]) as partner, run_world(database) as world:
+        chain = await world.scribe.chain(call(partner, "charge"))
+        ended = await world.ended(chain.id)
+    told = {"code": "ac04", "detail": "The account is closed."}
+    failed = Failure("ac04", "The account is closed.", "charge")
+    assert ended.failure == failed
+    assert ended.steps["charge"].failure == failed._replace(step=None)
+    events = [event for record in ended.history for event in record.events]
+    assert [event.data for event in events if event.to == StepState.FAILED and event.step] == [told]
 
 
 @pytest.mark.parametrize(

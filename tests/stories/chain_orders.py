@@ -134,7 +134,7 @@ def _payout(key: str, wallets: Sequence[str], draw: random.Random, url: str) -> 
         _call("payout", url, "decline" if refused else draw.choice(_WORDS)),
         _transfer("settle", move, lien="keep"),
     ]
-    fails = _POOR | {"http_422"} if refused else _POOR
+    fails = _POOR | {"no_funds"} if refused else _POOR
     return ChainOrder(key, "payout", steps, [move], fails, must_fail=refused)
 
 
@@ -148,7 +148,7 @@ def _late(key: str, wallets: Sequence[str], draw: random.Random, url: str) -> Ch
         _call("pack", url, draw.choice(_WORDS), draw.choice(_UNDOS)),
         _call("ship", url, "decline", "approve"),
     ]
-    return ChainOrder(key, "late", steps, [move], _POOR | {"http_422"}, must_fail=True)
+    return ChainOrder(key, "late", steps, [move], _POOR | {"no_funds"}, must_fail=True)
 
 
 def _approval(key: str, wallets: Sequence[str], draw: random.Random, url: str) -> ChainOrder:

@@ -20,6 +20,7 @@ from catena.chains.forward import is_ready
 from catena.chains.history import Failure
 from catena.chains.machine import run as run_on
 from catena.chains.outcomes import RUNNING, fail_step, finish_step, park
+from catena.chains.reasons import tidy_code, tidy_reason
 from catena.chains.resolve import resolve_inputs
 from catena.chains.states import ChainState, StepState
 from catena.chains.step_types import Answer, Call, Catalogue, Direction, Outcome
@@ -187,6 +188,8 @@ def answer(
     run = chain.steps.get(step)
     if run is None:
         return False
+    if found.code or found.detail:
+        found = _tidy(found)
     if direction in _ASKED and found.outcome is Outcome.DECLINED and not found.permanent:
         # That may be said of the question: nothing is re-keyed or undone for it.
         found = found._replace(outcome=Outcome.UNKNOWN)
@@ -200,6 +203,14 @@ def answer(
         _take_undo(chain, books, run, found)
     run_on(chain, books)
     return True
+
+
+def _tidy(found: Answer) -> Answer:
+    """What it says of itself is a partner's, or a plugin's."""
+    code, detail = tidy_code(found.code), found.detail
+    if not code:
+        detail = detail or found.code
+    return found._replace(code=code, detail=tidy_reason(detail))
 
 
 def _is_open(chain: Chain, run: StepRun, attempt: int, found: Answer) -> bool:
@@ -249,8 +260,9 @@ def _take(chain: Chain, books: Books, run: StepRun, found: Answer) -> None:
         case _:  # not found too early, or nothing was heard
             lost = found.outcome is Outcome.NOT_FOUND and run.state is StepState.WAITING
             if lost or run.state is StepState.EXECUTING:
-                told = {"code": found.code or "no_answer", "seconds": _pause(books, 0)}
-                chain.note(books.now, run.name, StepState.UNKNOWN, **told)
+                told = {"code": found.code or "no_answer", "detail": found.detail or None}
+                seconds = _pause(books, 0)
+                chain.note(books.now, run.name, StepState.UNKNOWN, **told, seconds=seconds)
             else:
                 _ask_again(chain, books, run, found)
 
@@ -292,6 +304,7 @@ def _ask_again(chain: Chain, books: Books, run: StepRun, found: Answer) -> None:
         run.name,
         "still_open",
         code=found.code or ("no_answer" if parks else None),
+        detail=found.detail or None,
         seconds=_pause(books, run.tries + 1, _SELDOM if parks else _ASKING),
         unheard=unheard or None,
         parked=parks or None,
@@ -361,5 +374,11 @@ def _take_undo(chain: Chain, books: Books, run: StepRun, found: Answer) -> None:
     elif unknown:
         _ask_again(chain, books, run, found)
     else:
-        code = found.code or "no_answer"
-        chain.note(now, name, StepState.COMPENSATION_UNKNOWN, code=code, seconds=_pause(books, 0))
+        chain.note(
+            now,
+            name,
+            StepState.COMPENSATION_UNKNOWN,
+            code=found.code or "no_answer",
+            detail=found.detail or None,
+            seconds=_pause(books, 0),
+        )

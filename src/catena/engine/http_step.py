@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from catena.chains.expressions import Kind
+from catena.chains.reasons import tidy_code, tidy_reason
 from catena.chains.step_types import Answer, Call, Direction, Input, Outcome, StepType
 from catena.outside.client import NoAnswer, NotSent, OutsideClient, Request, Response
-from catena.outside.signing import sign
+from catena.outside.signing import SIGNATURE, sign
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +90,7 @@ class HttpStep:
             if undoing and body is None:
                 body = {"undoes": f"{call.chain}.{call.step}", "result": dict(call.result)}
             request = self._form(call, words.get("method", "POST"), words["url"], body)
-        answer = _read(await self._client.send(request))
+        answer = _read(await self._client.send(request), request)
         if call.direction in _ASKING:
             return _read_told(answer, looked_up=asking and "look_up_url" in words)
         return answer
@@ -113,24 +114,29 @@ def _read_told(answer: Answer, *, looked_up: bool) -> Answer:
 
     `looked_up`: at a URL of its own, which knows nothing of a key that never came.
     """
-    if looked_up and answer.code == "http_404":
+    if answer.outcome is not Outcome.DECLINED:
+        return answer
+    status = answer.result.get("status", 0)
+    if looked_up and status == 404:  # noqa: PLR2004  # not found
         return Answer(Outcome.NOT_FOUND)
-    if answer.outcome is Outcome.DECLINED and answer.code.startswith("http_"):
-        about = answer.result.get("status") in _OF_THE_CALL
-        return answer if about else Answer(Outcome.UNKNOWN, code=answer.code)
-    if answer.outcome is Outcome.DECLINED and not answer.permanent:
-        return Answer(Outcome.UNKNOWN, code=answer.code)
-    return answer
+    of_the_call = status < 400 or status in _OF_THE_CALL  # noqa: PLR2004  # a success, in words
+    if answer.permanent and of_the_call:
+        return answer
+    return Answer(Outcome.UNKNOWN, code=answer.code, detail=answer.detail)
 
 
-def _read(outcome: Response | NotSent | NoAnswer) -> Answer:
+def _read(outcome: Response | NotSent | NoAnswer, request: Request) -> Answer:
     match outcome:
         case NotSent(reason=reason):
             return Answer(Outcome.DECLINED, code=reason, permanent=False)
         case NoAnswer(reason=reason):
             return Answer(Outcome.UNKNOWN, code=reason)
         case Response(status=status, body=content):
-            return _read_answer(status, content)
+            answer = _read_answer(status, content)
+            # Who repeats our signature, or a URL's query, may repeat a secret.
+            ours = (request.headers[SIGNATURE], request.url.partition("?")[2])
+            repeats = any(text and text.encode() in content for text in ours)
+            return answer._replace(detail="") if repeats else answer
 
 
 def _read_answer(status: int, content: bytes) -> Answer:
@@ -138,19 +144,35 @@ def _read_answer(status: int, content: bytes) -> Answer:
     body = _read_body(content)
     result = {"status": status, "body": _keep(body, content)}
     told = body if isinstance(body, dict) else {}
-    code = told.get("code")
-    code = code if isinstance(code, str) else ""
     if 200 <= status < 300:  # noqa: PLR2004  # success
         meant = _mean(status, told, readable=isinstance(body, dict) or not content)
+        if meant is Outcome.UNKNOWN and not told:
+            return Answer(meant, code="answer_unreadable")
         if meant is Outcome.UNKNOWN:
-            return Answer(meant, code="status_unrecognised" if told else "answer_unreadable")
+            word = told["status"]
+            detail = tidy_reason(word) if isinstance(word, str) else ""
+            return Answer(meant, code="status_unrecognised", detail=detail)
         if meant is Outcome.DECLINED:
-            return Answer(meant, result, code or "declined")
+            return Answer(meant, result, *_find_reason(told, "declined"))
         return Answer(meant, result)
+    code, detail = _find_reason(told, f"http_{status}")
     if 400 <= status < 500:  # noqa: PLR2004  # a refusal
-        permanent = status not in _LATER
-        return Answer(Outcome.DECLINED, result, f"http_{status}", code, permanent=permanent)
-    return Answer(Outcome.UNKNOWN, code=f"http_{status}")
+        return Answer(Outcome.DECLINED, result, code, detail, permanent=status not in _LATER)
+    return Answer(Outcome.UNKNOWN, code=f"http_{status}", detail=detail)
+
+
+def _find_reason(told: Mapping[str, Any], code: str) -> tuple[str, str]:
+    """The code that a body says, else this one, and its reason in words."""
+    error = told.get("error")
+    sources = (told, error) if isinstance(error, dict) else (told,)
+    codes = (tidy_code(source.get("code")) for source in sources)
+    texts = (source.get(name) for source in sources for name in _REASONS)
+    text = next((text for text in texts if isinstance(text, str) and text), "")
+    return next(filter(None, codes), code), tidy_reason(text)
+
+
+_REASONS: Final = ("reason", "message", "detail", "error")
+"""Where a partner says why, in words; the first that it has."""
 
 
 def _mean(status: int, told: Mapping[str, Any], *, readable: bool) -> Outcome:
