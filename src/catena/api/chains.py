@@ -240,4 +240,4 @@ CANCEL: Final = command("cancel_chain", ReasonRequest, Scope.CHAINS_WRITE, _canc
 HOLD: Final = command("hold_chain", HoldChainRequest, Scope.CHAINS_HOLD, _hold)
 RESUME: Final = command("resume_chain", ReasonRequest, Scope.CHAINS_HOLD, _resume)
 REJECT: Final = command("reject_chain", ReasonRequest, Scope.CHAINS_HOLD, _reject)
-SIGNAL: Final = command("signal_chain", SignalRequest, Scope.CHAINS_WRITE, _signal)
+SIGNAL: Final = command("signal_chain", SignalRequest, Scope.CHAINS_SIGNAL, _signal)

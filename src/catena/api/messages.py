@@ -81,7 +81,7 @@ def _render(results: Sequence[Result], context: Context) -> Reply:
     return Reply(200 if taken.again else 201, encode(view))
 
 
-_RECEIVE: Final = Write("receive_message", MessageRequest, Scope.CHAINS_WRITE, _build, _render)
+_RECEIVE: Final = Write("receive_message", MessageRequest, Scope.CHAINS_SIGNAL, _build, _render)
 
 _EXAMPLE: Final = {
     "id": "evt-1",

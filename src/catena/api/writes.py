@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from catena.api.bodies import Body, decode
 from catena.api.problems import PROBLEM_JSON, problem_of_error, problem_of_refusal
 from catena.api.views import encode
+from catena.auth.scopes import may
 from catena.chains.refusals import ChainRefused
 from catena.chains.step_types import Catalogue
 from catena.errors import CatenaError, Forbidden, InvalidIdempotencyKey
@@ -97,8 +98,8 @@ class Write(NamedTuple):
 
 
 def require(caller: Caller, scope: str) -> None:
-    """Raise Forbidden unless the caller has the scope."""
-    if scope not in caller.scopes:
+    """Raise Forbidden unless the caller has the scope, or one that includes it."""
+    if not may(caller.scopes, scope):
         raise Forbidden(f"The scope {scope} is needed.")
 
 

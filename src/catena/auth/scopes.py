@@ -1,11 +1,12 @@
-"""The scopes: what a credential may be allowed to do."""
+"""The scopes: what a credential may be allowed to do, and which of them includes another."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["ALL_SCOPES", "Scope"]
+__all__ = ["ALL_SCOPES", "WIDER", "Scope", "may"]
 
 
 class Scope(StrEnum):
@@ -32,6 +33,8 @@ class Scope(StrEnum):
     """Read chains, their histories and progress, and preview chains."""
     CHAINS_WRITE = "chains:write"
     """Create, start, extend, signal and cancel chains; each step needs its own scope beside it."""
+    CHAINS_SIGNAL = "chains:signal"
+    """Tell chains what they wait for, by signal or by message, and be answered with the chain."""
     CHAINS_CALL = "chains:call"
     """Put steps into chains that call somebody."""
     CHAINS_HOLD = "chains:hold"
@@ -45,3 +48,11 @@ class Scope(StrEnum):
 
 
 ALL_SCOPES: Final = tuple(Scope)
+
+WIDER: Final[Mapping[str, Scope]] = {Scope.CHAINS_SIGNAL: Scope.CHAINS_WRITE}
+"""The scopes that another one includes."""
+
+
+def may(scopes: Collection[str], scope: str) -> bool:
+    """Whether who has these scopes has this one, or one that includes it."""
+    return scope in scopes or WIDER.get(scope) in scopes
