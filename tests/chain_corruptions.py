@@ -509,6 +509,84 @@ _ROWS: Final = (
         {"chain_accounts started"},
     ),
     Corruption(
+        "a wait cannot be found",
+        "DELETE FROM correlations WHERE chain_id = {listening}",
+        {"chain_waits listening"},
+    ),
+    Corruption(
+        "a wait is found by something else",
+        "UPDATE correlations SET correlation = 'invoice 70' WHERE chain_id = {listening}",
+        {"chain_waits listening"},
+    ),
+    Corruption(
+        "a wait is found that is over",
+        "INSERT INTO correlations SELECT ledger_id, 'invoice 8', chain_id FROM chains"
+        " WHERE chain_id = {told}",
+        {"chain_waits told"},
+    ),
+    Corruption(
+        "a wait is found of a chain that is not there",
+        "INSERT INTO correlations SELECT ledger_id, 'invoice 8', gen_random_uuid() FROM chains"
+        " WHERE chain_id = {told}",
+        {"chain_waits stranger"},
+    ),
+    Corruption(
+        "a message is lost",
+        "DELETE FROM inbox WHERE id = 'e8'",
+        {"inbox message"},
+    ),
+    Corruption(
+        "a message is about something else",
+        "UPDATE inbox SET correlation = 'invoice 11' WHERE id = 'e10'",
+        {"inbox message"},
+    ),
+    Corruption(
+        "a message came at another time",
+        "UPDATE inbox SET received_at = received_at - interval '1 hour' WHERE id = 'e10'",
+        {"inbox message"},
+    ),
+    Corruption(
+        "a message is there that never came",
+        "INSERT INTO inbox SELECT ledger_id, source, 'e11', correlation, payload, chain_id,"
+        " received_at FROM inbox WHERE id = 'e10'",
+        {"inbox message"},
+    ),
+    Corruption(
+        "a message was taken in twice",
+        "UPDATE events SET data = data || '{{\"again\": false}}' WHERE data ->> 'id' = 'e8'",
+        {"inbox message"},
+    ),
+    Corruption(
+        "a message was given to another chain",
+        "UPDATE inbox SET chain_id = {waiting} WHERE id = 'e8'",
+        {"inbox message", "chain_messages waiting"},
+    ),
+    Corruption(
+        "a message that was given is said to be unmatched",
+        "UPDATE inbox SET chain_id = NULL WHERE id = 'e8'",
+        {"inbox message"},
+    ),
+    Corruption(
+        "a message was given that its chain does not know",
+        "UPDATE inbox SET chain_id = {late} WHERE id = 'e9'",
+        {"chain_messages late"},
+    ),
+    Corruption(
+        "a message says something else than its chain was told",
+        "UPDATE inbox SET payload = '{{\"amount\": 80}}' WHERE id = 'e8'",
+        {"chain_messages told"},
+    ),
+    Corruption(
+        "a message was given to a chain that is not there",
+        "UPDATE inbox SET chain_id = gen_random_uuid() WHERE id = 'e10'",
+        {"chain_messages stranger"},
+    ),
+    Corruption(
+        "a message is left over that a chain waits for",
+        "UPDATE work SET due_at = 'infinity' WHERE chain_id = {late}",
+        {"unmatched message"},
+    ),
+    Corruption(
         "an account is noted for no chain",
         "UPDATE chain_accounts SET chain_id = gen_random_uuid()"
         " WHERE chain_id = {quick} AND account_id = {ann}",

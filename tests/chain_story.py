@@ -19,7 +19,9 @@ from catena.chains.history import Failure
 from catena.chains.refusals import Command, refuse
 from catena.chains.states import StepState
 from catena.chains.step_types import Answer, Call, Catalogue, Direction, Input, Outcome, StepType
+from catena.db.inbox import Message
 from catena.ids import random_fraction
+from catena.journal import ReceiveMessage
 from catena.journal.cards import Cards
 from tests.scribe import Scribe
 
@@ -27,6 +29,7 @@ __all__ = [
     "CARDS",
     "ChainStory",
     "ask",
+    "await_message",
     "call",
     "reserve",
     "tell",
@@ -100,6 +103,11 @@ def wait(name: str, *needs: str) -> Step:
     return Step(name, "wait", {}, _needs(needs))
 
 
+def await_message(name: str, correlation: str) -> Step:
+    """A step that waits for a message about this."""
+    return Step(name, "wait", {"correlation": correlation})
+
+
 async def ask(scribe: Scribe, chain: str, step: str) -> Call:
     """Make the step's next call; it is out until it is told."""
     made = (await scribe.run(chain, partial(begin, step=step))).value
@@ -119,7 +127,7 @@ async def tell(scribe: Scribe, chain: str, step: str, found: Answer = APPROVED) 
 HOLD: Final = partial(machine.hold, seconds=3600, then="resume", why="looked at", by="ann")
 
 
-async def write_chains(scribe: Scribe) -> ChainStory:
+async def write_chains(scribe: Scribe) -> ChainStory:  # noqa: PLR0915  # one after another
     """Chains that came to every kind of end, and others that stand at every kind of wall."""
     accounts = {name: await scribe.open(name=name) for name in ("ann", "bob", "eve")}
     ann, bob, eve = accounts.values()
@@ -174,6 +182,12 @@ async def write_chains(scribe: Scribe) -> ChainStory:
     mirror = Step("mirror", "reversal", {"entry_id": rent.id})
     reversing = await make("reversing", mirror, wait("go", "mirror"))
     await scribe.run(reversing, partial(machine.cancel, failure=Failure("cancelled"), by=None))
+    await make("listening", await_message("paid", "invoice 7"))
+    await make("told", await_message("paid", "invoice 8"), wait("go", "paid"))
+    for number in (8, 9, 10, 8):  # one is given, two are early, and one comes again
+        message = Message("bank", f"e{number}", f"invoice {number}", {"amount": number})
+        await scribe.submit([ReceiveMessage(message)], key=None)
+    await make("late", await_message("paid", "invoice 9"))
     return ChainStory({**accounts, "clearing": scribe.clearing}, chains)
 
 

@@ -72,6 +72,7 @@ class Kind(StrEnum):
     CHAIN = "chain"
     LIEN = "lien"
     WORK = "work"
+    MESSAGE = "message"
 
 
 _PREFIXES: Final = {
@@ -86,6 +87,7 @@ _PREFIXES: Final = {
     Kind.CHAIN: CHAIN,
     Kind.LIEN: LIEN,
     Kind.WORK: CHAIN,
+    Kind.MESSAGE: "",
 }
 
 
@@ -117,8 +119,8 @@ class Finding:
 
     `id` names the entry, event, account, chain, lien or ledger, in hex the idempotency key; a
     correction has its corrected entry's id, a line its account's, with `number`, work its chain's.
-    A chain's `number` is that of its event. `expected` and `found` are words for people; amounts in
-    them are minor units.
+    A chain's `number` is that of its event. `expected` and `found` are words for people, which name
+    a message; amounts in them are minor units.
     """
 
     check: str

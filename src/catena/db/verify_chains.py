@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from catena.chains.chain import Chain
 from catena.chains.needs import named_accounts
+from catena.chains.states import StepState
 from catena.db.snapshot import stream
 from catena.db.verify_history import Commit, Fold, Wrong, declared_liens, fold_history
 from catena.ids import CHAIN, position_of
@@ -28,7 +30,7 @@ __all__ = ["CLAIM", "CLAIMS", "find_wrong_chains"]
 
 CLAIMS: Final = (
     "chain_history, chain_order, chain_calls, chain_pivot, chain_draws, chain_ends, chain_cards,"
-    " chain_liens, chain_entries, chain_accounts"
+    " chain_liens, chain_entries, chain_accounts, chain_waits, chain_messages"
 )
 
 CLAIM: Final = (
@@ -37,7 +39,8 @@ CLAIM: Final = (
     " did is undone in the reverse order, once no call is out (I5); calls are counted, and made"
     " only while the chain executes or rolls back (I12); nothing fails or is undone past the pivot"
     " (I13); nothing is drawn that is not there (SPEC 4); a chain ends when all is done, or undone"
-    " (I6); its card, liens, entries and accounts are those that its history tells of, no others."
+    " (I6); its card, liens, entries and accounts are those that its history tells of, no others;"
+    " it is found by what its waits wait for, and was signalled what it was given (I11)."
 )
 
 _ROWS: Final = 100
@@ -70,10 +73,18 @@ WITH told AS (
 ), named AS (
     SELECT chain_id, array_agg(account_id) AS accounts
       FROM chain_accounts WHERE ledger_id = $1 AND chain_id BETWEEN $2 AND $3 GROUP BY chain_id
+), awaited AS (
+    SELECT chain_id, array_agg(correlation) AS correlations
+      FROM correlations WHERE ledger_id = $1 AND chain_id BETWEEN $2 AND $3 GROUP BY chain_id
+), given AS (
+    SELECT chain_id,
+           json_agg(json_build_array(source, id, payload) ORDER BY source, id)::text AS given
+      FROM inbox WHERE ledger_id = $1 AND chain_id BETWEEN $2 AND $3 GROUP BY chain_id
 )
 SELECT *
   FROM told FULL JOIN cards USING (chain_id) FULL JOIN held USING (chain_id)
-  FULL JOIN posted USING (chain_id) FULL JOIN named USING (chain_id)"""
+  FULL JOIN posted USING (chain_id) FULL JOIN named USING (chain_id)
+  FULL JOIN awaited USING (chain_id) FULL JOIN given USING (chain_id)"""
 
 Row = Mapping[str, Any]
 
@@ -96,6 +107,8 @@ def _judge_chain(row: asyncpg.Record) -> Iterator[Row]:
         yield from _compare_liens(fold, json.loads(row["liens"] or "[]"))
         yield from _compare_entries(fold.chain, row)
         yield from _compare_accounts(fold, row)
+        yield from _compare_waits(fold.chain, row)
+        yield from _compare_messages(fold.chain, row)
 
 
 def _read_commits(row: asyncpg.Record) -> Iterator[Commit]:
@@ -278,3 +291,38 @@ def _compare_accounts(fold: Fold, row: asyncpg.Record) -> Iterator[Row]:
     if extra and row["entry_ids"] is None:
         told = f"{extra} noted"
         yield _tell("chain_accounts", "chain", chain.id, position, "no other account", told)
+
+
+# --- waits and messages ------------------------------------------------------------------------
+
+
+def _compare_waits(chain: Chain, row: asyncpg.Record) -> Iterator[Row]:
+    """What its waits wait for now leads to the chain, and nothing else does."""
+    waiting = (run for run in chain.steps.values() if run.state is StepState.WAITING)
+    expected = {run.correlation for run in waiting if run.correlation is not None}
+    found = set(row["correlations"] or ())
+    if expected != found:
+        position = row["positions"][-1] if row["positions"] else None
+        words = [", ".join(sorted(these)) or "nothing" for these in (expected, found)]
+        yield _tell("chain_waits", "chain", chain.id, position, *words)
+
+
+def _compare_messages(chain: Chain, row: asyncpg.Record) -> Iterator[Row]:
+    """Each message that it was given is one of the signals in its history."""
+    if row["given"] is None:
+        return
+    events = (event for data in row["datas"] or () for event in json.loads(data)["events"])
+    left = Counter(
+        _key(told.get("by"), told.get("payload"))
+        for step, to, told in events
+        if not step and to == "signal"
+    )
+    for source, id, payload in json.loads(row["given"]):
+        if not left[_key(source, payload)]:
+            told = f"the signal of message {id} of {source}"
+            yield _tell("chain_messages", "chain", chain.id, None, told, "none")
+        left[_key(source, payload)] -= 1
+
+
+def _key(source: str | None, payload: object) -> tuple[str | None, str]:
+    return source, json.dumps(payload, sort_keys=True)

@@ -145,6 +145,44 @@ SELECT c.chain_id AS id, NULL::bigint AS number, c.position,
  WHERE n.net <> 0
  GROUP BY c.chain_id, c.position;
 
+-- check: inbox over ledger names message
+-- Each message in the inbox was taken in by one event, which says what it is about and who was given
+-- it at once, and nothing else was taken in (I11).
+SELECT NULL::uuid AS id, NULL::bigint AS number, e.position,
+       CASE WHEN i.id IS NULL THEN 'none in the inbox'
+            ELSE format('message %s of %s, about %s, received at %s', i.id, i.source, i.correlation,
+                        i.received_at) END AS expected,
+       CASE WHEN e.id IS NULL THEN 'no event'
+            ELSE format('the %s event of message %s of %s, about %s, at %s, given to %s',
+                        CASE e.rank WHEN 1 THEN 'first' ELSE 'second' END, e.id, e.source,
+                        e.correlation, e.recorded_at, coalesce(e.chain, 'nobody')) END AS found
+  FROM (SELECT source, id, correlation, chain_id, received_at FROM inbox WHERE ledger_id = $1) AS i
+  FULL JOIN (SELECT data ->> 'source' AS source, data ->> 'id' AS id,
+                    data ->> 'correlation' AS correlation, data ->> 'chain' AS chain,
+                    position, recorded_at,
+                    row_number() OVER (PARTITION BY data ->> 'source', data ->> 'id'
+                                       ORDER BY position) AS rank
+               FROM events
+              WHERE ledger_id = $1 AND type = 'message.received'
+                AND NOT (data ->> 'again')::boolean) AS e
+         ON e.source = i.source AND e.id = i.id
+ WHERE i.id IS NULL OR e.id IS NULL OR e.rank > 1
+    OR i.correlation <> e.correlation OR i.received_at <> e.recorded_at
+    OR e.chain <> 'cte_' || replace(coalesce(i.chain_id::text, ''), '-', '');
+
+-- check: unmatched over ledger names message
+-- A message that nobody was given is one that nobody waits for, but for a chain whose clock is due:
+-- it has begun to wait, and looks for what is there (I11).
+SELECT NULL::uuid AS id, NULL::bigint AS number, NULL::bigint AS position,
+       format('given to chain %s', c.chain_id) AS expected,
+       format('message %s of %s, about %s, given to nobody', i.id, i.source, i.correlation) AS found
+  FROM inbox i
+  JOIN correlations c ON c.ledger_id = $1 AND c.correlation = i.correlation
+ WHERE i.ledger_id = $1 AND i.chain_id IS NULL
+   AND NOT EXISTS (SELECT FROM work w
+                    WHERE w.ledger_id = $1 AND w.chain_id = c.chain_id AND w.step = ''
+                      AND w.due_at <= clock_timestamp() + interval '5 minutes');
+
 -- check: proceeds over ledger names lien
 -- A lien of proceeds is what its step's entry has brought to its account (I4).
 SELECT p.lien_id AS id, NULL::bigint AS number, e.position,
