@@ -45,11 +45,15 @@ class Partner:
 
     port: int = 0
     connections: int = 0
+    open: int = 0
+    """Of them, those that have not ended."""
     heard: list[bytes] = field(default_factory=list)
     names: list[str | None] = field(default_factory=list)
     """The names that TLS clients asked for."""
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
+    left: asyncio.Event = field(default_factory=asyncio.Event)
+    """The client has ended a connection."""
 
     @property
     def url(self) -> str:
@@ -69,6 +73,7 @@ async def run_partner(behaviour: Behaviour, *, tls: bool = False) -> AsyncIterat
 
     async def serve(reader: StreamReader, writer: StreamWriter) -> None:
         partner.connections += 1
+        partner.open += 1
         writers.add(writer)
         try:
             while not writer.is_closing() and (request := await read_request(reader)):
@@ -80,6 +85,8 @@ async def run_partner(behaviour: Behaviour, *, tls: bool = False) -> AsyncIterat
         finally:
             writers.discard(writer)
             writer.close()
+            partner.open -= 1
+            partner.left.set()
 
     server = await asyncio.start_server(
         serve, "127.0.0.1", 0, ssl=_present(partner) if tls else None
@@ -160,7 +167,12 @@ async def is_silent(partner: Partner, _: StreamReader, __: StreamWriter) -> None
 
 
 def make_settings(
-    *, private: bool = True, connections: int = 8, answer_bytes: int = 1000, connect: float = 10
+    *,
+    private: bool = True,
+    connections: int = 8,
+    answer_bytes: int = 1000,
+    connect: float = 10,
+    idle: float = 60,
 ) -> Settings:
     """Settings under which loopback may be called."""
     return Settings(
@@ -168,7 +180,7 @@ def make_settings(
         outside_connections=connections,
         outside_answer_bytes=answer_bytes,
         outside_connect_seconds=connect,
-        outside_idle_seconds=60,
+        outside_idle_seconds=idle,
     )
 
 

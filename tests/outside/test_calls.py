@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
 import pytest
 
 from catena.outside.client import NotSent, OutsideClient, Request, Response
@@ -20,6 +25,7 @@ async def test_a_call_arrives_as_it_was_asked_for() -> None:
     [request] = partner.heard
     head, _, body = request.partition(b"\r\n\r\n")
     first, *headers = head.decode().split("\r\n")
+    assert headers[0].startswith("Host: ")
     assert first == "POST /v1/charges?a=b%20c HTTP/1.1"
     assert sorted(headers) == [
         "Accept-Encoding: identity",
@@ -29,6 +35,56 @@ async def test_a_call_arrives_as_it_was_asked_for() -> None:
         "x-key: k 1",
     ]
     assert body == b'{"a":1}'
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        ("", "/"),
+        ("/%7Ea/%2f?x=%20+%C3%BC&y=[]", "/%7Ea/%2f?x=%20+%C3%BC&y=[]"),
+        ("//a/b;c=1,2/@:~", "//a/b;c=1,2/@:~"),
+        ("/ü?q=ü", "/%C3%BC?q=%C3%BC"),
+        ("/a b", "/a%20b"),
+        ("?a=b", "/?a=b"),
+    ],
+)
+async def test_a_path_is_not_written_anew(path: str, sent: str) -> None:
+    """What the caller quoted stays as it is; only what no request can carry is quoted."""
+    async with run_partner(says(answer())) as partner, OutsideClient(make_settings()) as client:
+        for _ in range(2):
+            await ask(client, partner.url.removesuffix("/") + path)
+    assert [one.split(b" ")[1].decode() for one in partner.heard] == [sent, sent]
+
+
+@pytest.mark.parametrize("size", [0, 2, 5_000, 2_000_000])
+async def test_every_byte_of_a_body_arrives(size: int) -> None:
+    """A body is sent as it was signed, whatever its size."""
+    body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    async with run_partner(says(answer())) as partner, OutsideClient(make_settings()) as client:
+        for method in ("DELETE", "GET", "POST"):
+            assert isinstance(await ask(client, partner.url, method=method, body=body), Response)
+    assert [one.partition(b"\r\n\r\n")[2] == body for one in partner.heard] == [True] * 3
+
+
+async def test_a_request_leaves_in_one_piece() -> None:
+    """Head and body are one write: a partner does not wait for the second half."""
+    pieces: list[bytes] = []
+
+    class Listener(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = cast("asyncio.Transport", transport)  # uvloop's own class
+
+        def data_received(self, data: bytes) -> None:
+            pieces.append(data)
+            if b"{}" in data:
+                self.transport.write(answer())
+
+    server = await asyncio.get_running_loop().create_server(Listener, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with server, OutsideClient(make_settings()) as client:
+        for _ in range(20):
+            assert isinstance(await ask(client, url), Response)
+    assert [b"POST / HTTP/1.1" in one and one.endswith(b"{}") for one in pieces] == [True] * 20
 
 
 async def test_an_answer_comes_back_whole() -> None:
@@ -100,25 +156,41 @@ async def test_a_redirect_is_an_answer() -> None:
 
 async def test_a_cookie_is_not_kept() -> None:
     """What one answer sets, the next call does not bring back."""
+
+    async def resolve(_: str, __: int) -> Sequence[str]:
+        return ["127.0.0.1"]
+
     sets = says(answer(b"ok", "Set-Cookie: a=b; Path=/"))
-    async with run_partner(sets) as partner, OutsideClient(make_settings()) as client:
-        await ask(client, partner.url)
-        await ask(client, partner.url)
+    settings = make_settings()
+    async with run_partner(sets) as partner, OutsideClient(settings, resolve=resolve) as client:
+        for _ in range(2):
+            await ask(client, f"http://partner.test:{partner.port}/")
     assert [b"cookie" in request.lower() for request in partner.heard] == [False, False]
 
 
-async def test_no_proxy_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the environment says of proxies changes nothing."""
+async def test_the_environment_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What it says of proxies and passwords is not for us."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login hush password hush\n", encoding="utf-8")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
     async with (
         run_partner(says(answer(b"proxy"))) as proxy,
         run_partner(says(answer())) as partner,
     ):
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, proxy.url)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.setenv(name, "")
         async with OutsideClient(make_settings()) as client:
             outcome = await ask(client, partner.url)
     assert outcome == Response(200, {"content-length": "2"}, b"ok")
     assert proxy.connections == 0
+    [request] = partner.heard
+    assert request.startswith(b"POST / HTTP/1.1\r\n")
+    assert b"authorization" not in request.lower()
 
 
 @pytest.mark.parametrize(

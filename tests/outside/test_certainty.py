@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import socket
 from asyncio import StreamReader, StreamWriter
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 import pytest
 
 from catena.outside.client import NoAnswer, NotSent, Outcome, OutsideClient, Response
+from catena.outside.network import open_socket
 from tests.outside.partner import (
     Behaviour,
     Partner,
@@ -87,6 +89,39 @@ FAILURES: dict[str, tuple[Behaviour, str]] = {
         says(HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc"),
         "answer_malformed",
     ),
+    "the same length twice": (
+        says(HEAD + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nab"),
+        "answer_malformed",
+    ),
+    "two lengths in one": (says(HEAD + b"Content-Length: 2, 2\r\n\r\nab"), "answer_malformed"),
+    "a signed length": (says(HEAD + b"Content-Length: +2\r\n\r\nab"), "answer_malformed"),
+    "a length and chunks": (
+        says(HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"),
+        "answer_malformed",
+    ),
+    "packed in transfer": (
+        says(HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"),
+        "answer_malformed",
+    ),
+    "an unknown transfer": (
+        says(HEAD + b"Transfer-Encoding: gzip\r\n\r\nab", closes=True),
+        "answer_malformed",
+    ),
+    "a header that controls": (says(answer(b"ok", "X-A: a\x01b")), "answer_malformed"),
+    "a header with a zero": (says(answer(b"ok", "X-A: a\x00b")), "answer_malformed"),
+    "another version": (
+        says(b"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+        "answer_malformed",
+    ),
+    "an old version": (
+        says(b"HTTP/0.9 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+        "answer_malformed",
+    ),
+    "no status": (says(answer(status="099 Odd")), "answer_malformed"),
+    "many headers": (
+        says(answer(b"ok", *(f"X-{number}: a" for number in range(300)))),
+        "answer_malformed",
+    ),
     "an endless head": (says(HEAD + b"X-A: " + b"a" * 300_000), "answer_malformed"),
     "another protocol": (
         says(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"),
@@ -115,6 +150,20 @@ async def test_a_failure_after_sending_is_no_answer(failure: str) -> None:
     assert (len(partner.heard), partner.connections) == (1, 1)
 
 
+@pytest.mark.parametrize("turns", range(12))
+async def test_an_answer_that_goes_wrong_is_over_at_once(turns: int) -> None:
+    """A chunk that is none ends the call, however far the client has come when it arrives."""
+
+    async def goes_wrong(_: Partner, __: StreamReader, writer: StreamWriter) -> None:
+        writer.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+        for _turn in range(turns):
+            await asyncio.sleep(0)
+        writer.write(b"zz\r\n")
+
+    async with run_partner(goes_wrong) as partner, OutsideClient(make_settings()) as client:
+        assert await ask(client, partner.url) == NoAnswer("answer_malformed")
+
+
 @pytest.mark.parametrize("failure", LATE)
 async def test_a_late_answer_is_no_answer(failure: str) -> None:
     """The time of a call bounds all of it, also when every byte comes quickly after the last."""
@@ -140,6 +189,72 @@ async def test_a_half_sent_request_may_have_been_received() -> None:
         outcome = await ask(client, f"http://127.0.0.1:{port}/", body=b"x" * 20_000_000)
         await taking
     assert outcome == NoAnswer("connection_lost")
+
+
+async def test_a_partner_that_does_not_listen_is_no_answer() -> None:
+    """A body that is still leaving when the time is over may be acted upon; no more of it leaves,
+    and its road is free.
+    """
+    size, settings = 20_000_000, make_settings(connections=1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        async with run_partner(says(answer())) as partner, OutsideClient(settings) as client:
+            late = await ask(client, url, body=b"x" * size, timeout_seconds=0.3)
+            assert late == NoAnswer("timeout")
+            assert await ask(client, partner.url) == OK
+            taken, _ = server.accept()
+            with taken:
+                assert await asyncio.to_thread(count_bytes, taken) < size
+
+
+def count_bytes(connection: socket.socket) -> int:
+    """How many come until the other side ends it."""
+    count = 0
+    with contextlib.suppress(ConnectionResetError):
+        while part := connection.recv(65_536):
+            count += len(part)
+    return count
+
+
+async def test_an_answer_may_come_before_the_request_is_through() -> None:
+    """A partner that refuses a body by its head has answered, and keeps no connection."""
+    refusal = answer(b"no", status="413 Content Too Large")
+
+    async def serve(reader: StreamReader, writer: StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(refusal)
+        await done.wait()
+        writer.close()
+
+    done = asyncio.Event()
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1_000)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with server, OutsideClient(make_settings(connections=1)) as client:
+        for _ in range(2):
+            outcome = await ask(client, url, body=b"x" * 20_000_000)
+            assert outcome == Response(413, {"content-length": "2"}, b"no")
+        done.set()
+
+
+async def test_who_speaks_before_being_asked_is_not_asked() -> None:
+    """A greeting is no answer, and whoever greets has received nothing."""
+    others: list[socket.socket] = []
+
+    async def greet(address: str, _: int) -> socket.socket:
+        """The greeting is there when the connection is."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            road = await open_socket(address, server.getsockname()[1])
+            other, _ = server.accept()
+        other.sendall(answer())
+        others.append(other)
+        return road
+
+    async with OutsideClient(make_settings(), open_to=greet) as client:
+        outcome = await ask(client, "http://127.0.0.1:1/", body=b"hush")
+    assert outcome == NotSent("connection_lost")
+    [other] = others
+    with other, contextlib.suppress(ConnectionResetError):
+        assert other.recv(100) == b""
 
 
 async def test_a_refused_connection_is_not_sent() -> None:
@@ -190,52 +305,6 @@ async def test_without_a_free_connection_nothing_is_sent() -> None:
             call.cancel()
         await asyncio.gather(*first, return_exceptions=True)
         partner.released.set()
-
-
-async def test_a_connection_is_kept() -> None:
-    """Calls to one partner share a connection."""
-    async with run_partner(says(answer())) as partner, OutsideClient(make_settings()) as client:
-        assert [await ask(client, partner.url) for _ in range(5)] == [OK] * 5
-    assert partner.connections == 1
-
-
-async def test_a_kept_connection_that_was_closed_is_not_used() -> None:
-    """A partner that closes behind its answer, without saying so, is called on a new one."""
-    async with (
-        run_partner(says(answer(), closes=True)) as partner,
-        OutsideClient(make_settings()) as client,
-    ):
-        assert [await ask(client, partner.url) for _ in range(5)] == [OK] * 5
-    assert partner.connections == 5
-
-
-async def test_a_kept_connection_that_closes_under_a_call_is_no_answer() -> None:
-    """The partner had read the request when it closed: it is not sent again, nor called unsent."""
-
-    async def answers_once(partner: Partner, _: StreamReader, writer: StreamWriter) -> None:
-        if len(partner.heard) == 1:
-            writer.write(answer())
-        else:
-            writer.close()
-
-    async with run_partner(answers_once) as partner, OutsideClient(make_settings()) as client:
-        assert await ask(client, partner.url) == OK
-        assert await ask(client, partner.url) == NoAnswer("connection_lost")
-    assert (len(partner.heard), partner.connections) == (2, 1)
-
-
-@pytest.mark.parametrize("body", [b"stale", b""])
-async def test_an_answer_that_nobody_asked_for_is_nobodys(body: bytes) -> None:
-    """What a partner sends behind its answer is never taken for the answer to the next call."""
-
-    async def answers_twice(partner: Partner, _: StreamReader, writer: StreamWriter) -> None:
-        first = len(partner.heard) == 1
-        writer.write(answer() + answer(body) if first else answer())
-
-    async with run_partner(answers_twice) as partner, OutsideClient(make_settings()) as client:
-        found = [await ask(client, partner.url) for _ in range(3)]
-    assert found == [OK, NoAnswer("answer_malformed"), OK]
-    assert partner.connections == 2
 
 
 async def test_calls_that_fail_leave_room() -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-import httpcore2
 import pytest
 
 from catena.outside.client import NoAnswer, NotSent, OutsideClient, Response
-from catena.outside.network import Resolver, resolve_name
+from catena.outside.network import Resolver, open_socket, resolve_name
 from tests.outside.partner import (
     CERTIFICATE,
     Partner,
@@ -27,7 +26,7 @@ OK = Response(200, {"content-length": "2"}, b"ok")
 PUBLIC, OTHER_PUBLIC, PRIVATE = "93.184.216.34", "2606:4700::1111", "127.0.0.1"
 
 
-class Internet(httpcore2.AsyncNetworkBackend):
+class Internet:
     """Where every address leads to our partner, and `asked` says which were connected to.
 
     Those in `dead` refuse; those in `lost` never answer.
@@ -37,26 +36,16 @@ class Internet(httpcore2.AsyncNetworkBackend):
         self.asked: list[str] = []
         self.dead = dead
         self.lost = lost
-        self.roads = httpcore2.AnyIOBackend()
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
+    async def open_to(self, address: str, port: int) -> socket.socket:
         """A connection to this port of ours."""
-        self.asked.append(host)
-        if host in self.lost:
+        self.asked.append(address)
+        if address in self.lost:
             await asyncio.Event().wait()
-        if host in self.dead:
+        if address in self.dead:
             with socket.create_server(("127.0.0.1", 0)) as server:
                 port = server.getsockname()[1]
-        return await self.roads.connect_tcp(
-            "127.0.0.1", port, timeout, local_address, socket_options
-        )
+        return await open_socket("127.0.0.1", port)
 
 
 def resolve_to(*answers: Sequence[str], asked: list[str] | None = None) -> Resolver:
@@ -85,7 +74,7 @@ async def test_a_private_address_is_not_connected_to(host: str) -> None:
     internet = Internet()
     async with (
         run_partner(says(answer())) as partner,
-        OutsideClient(make_settings(private=False), network=internet) as client,
+        OutsideClient(make_settings(private=False), open_to=internet.open_to) as client,
     ):
         assert await ask(client, at(partner, host)) == NotSent("address_refused")
     assert (partner.connections, internet.asked) == (0, [])
@@ -118,7 +107,7 @@ async def test_a_name_is_looked_up_once_for_a_connection() -> None:
     settings = make_settings(private=False)
     async with (
         run_partner(says(answer(), closes=True)) as partner,
-        OutsideClient(settings, resolve=resolve, network=internet) as client,
+        OutsideClient(settings, resolve=resolve, open_to=internet.open_to) as client,
     ):
         assert await ask(client, at(partner)) == OK
         assert (asked, internet.asked) == (["partner.test"], [PUBLIC])
@@ -133,7 +122,7 @@ async def test_only_public_addresses_of_a_name_are_tried() -> None:
     settings = make_settings(private=False)
     async with (
         run_partner(says(answer())) as partner,
-        OutsideClient(settings, resolve=resolve, network=internet) as client,
+        OutsideClient(settings, resolve=resolve, open_to=internet.open_to) as client,
     ):
         assert await ask(client, at(partner)) == NotSent("connection_refused")
     assert (internet.asked, partner.connections) == ([PUBLIC, OTHER_PUBLIC], 0)
@@ -147,7 +136,7 @@ async def test_the_next_address_is_tried(kind: str) -> None:
     settings = make_settings(private=False, connect=2)
     async with (
         run_partner(says(answer())) as partner,
-        OutsideClient(settings, resolve=resolve, network=internet) as client,
+        OutsideClient(settings, resolve=resolve, open_to=internet.open_to) as client,
     ):
         assert await ask(client, at(partner)) == OK
     assert internet.asked == [PUBLIC, OTHER_PUBLIC]
@@ -157,7 +146,9 @@ async def test_an_address_that_never_answers_is_not_sent() -> None:
     """The time to connect is over before the call's is, and nothing has left."""
     internet = Internet(lost=[PUBLIC])
     settings = make_settings(private=False, connect=0.1)
-    async with OutsideClient(settings, resolve=resolve_to([PUBLIC]), network=internet) as client:
+    async with OutsideClient(
+        settings, resolve=resolve_to([PUBLIC]), open_to=internet.open_to
+    ) as client:
         assert await ask(client, "http://partner.test/") == NotSent("connect_timeout")
 
 

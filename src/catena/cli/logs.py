@@ -26,7 +26,7 @@ _LEVELS: Final = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
-_TALKATIVE: Final = ("asyncio", "httpcore2", "httpx2", "uvicorn")
+_TALKATIVE: Final = ("aiohttp", "asyncio", "httpcore2", "httpx2", "uvicorn")
 
 _SECRETS: Final = re.compile(r"(?<=ctk_)[\w-]{20,}|(?<=://)[^/\s\"@]+:[^\s\"@]+(?=@)")
 

@@ -8,31 +8,53 @@ tries again.
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import Mapping
-from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Final, Self
 
-import httpcore2
 import httpx2
 import structlog
+from aiohttp import (
+    ClientConnectionError,
+    ClientPayloadError,
+    ClientResponseError,
+    ClientSession,
+    ClientTimeout,
+    DummyCookieJar,
+    HttpVersion10,
+    HttpVersion11,
+)
+from aiohttp.http_exceptions import HttpProcessingError
 
 from catena.outside.network import (
     PROGRESS,
-    GuardedNetwork,
+    GuardedConnector,
     NotReached,
+    Opener,
     Progress,
     Resolver,
+    open_socket,
     resolve_name,
 )
-from catena.outside.requests import Refused, Request, form_request
+from catena.outside.requests import Refused, Request, Wire, form_request
+from catena.outside.writing import AsSigned, Body
 from catena.settings import Settings
+
+if TYPE_CHECKING:
+    from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
 __all__ = ["NoAnswer", "NotSent", "Outcome", "OutsideClient", "Request", "Response"]
 
 _log = structlog.get_logger(__name__)
+
+_VERSIONS: Final = (HttpVersion11, HttpVersion10)
+_STATUS_MIN: Final = 200
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_NO_TIMEOUT: Final = ClientTimeout()
+"""The deadline of a call is ours, and bounds all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +96,18 @@ class _BadAnswer(Exception):
         self.reason = reason
 
 
+class _Lost(Exception):
+    """The connection ended under a call."""
+
+
+async def _call_once(request: ClientRequest, call: ClientHandlerType) -> ClientResponse:
+    """The library calls again when a kept connection ends under a GET; for us it is an outcome."""
+    try:
+        return await call(request)
+    except ClientConnectionError as error:
+        raise _Lost from error
+
+
 class OutsideClient:
     """Calls partners over at most `outside_connections` kept connections."""
 
@@ -82,17 +116,27 @@ class OutsideClient:
         settings: Settings,
         *,
         resolve: Resolver = resolve_name,
-        network: httpcore2.AsyncNetworkBackend | None = None,
+        open_to: Opener = open_socket,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`tls`: which certificates are trusted; None: those that the system trusts."""
+        """`tls`: which certificates are trusted; None: those that the system trusts.
+
+        It is made within the loop that it is used in.
+        """
+        tls = tls or httpx2.create_ssl_context(trust_env=False)
+        tls.set_alpn_protocols(["http/1.1"])
         self._answer_bytes_max = settings.outside_answer_bytes
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=tls or httpx2.create_ssl_context(trust_env=False),
-            max_connections=settings.outside_connections,
-            keepalive_expiry=settings.outside_idle_seconds,
-            network_backend=GuardedNetwork(settings, resolve, network or httpcore2.AnyIOBackend()),
+        self._session = ClientSession(
+            connector=GuardedConnector(settings, resolve, open_to, tls),
+            request_class=AsSigned,
+            middlewares=(_call_once,),
+            timeout=_NO_TIMEOUT,
+            cookie_jar=DummyCookieJar(),
+            skip_auto_headers=("Accept", "Content-Type"),
+            auto_decompress=False,
+            trust_env=False,
         )
+        self._free = asyncio.Semaphore(settings.outside_connections)
         self._deadlines: set[asyncio.Timeout] = set()
         self._is_closed = False
         self._is_quiet = asyncio.Event()
@@ -117,7 +161,7 @@ class OutsideClient:
         if self._deadlines:
             self._is_quiet.clear()
             await self._is_quiet.wait()
-        await self._pool.aclose()
+        await self._session.close()
 
     async def send(self, request: Request) -> Outcome:
         """What became of one call. Raises nothing but the cancellation of the task that asks."""
@@ -130,7 +174,8 @@ class OutsideClient:
             async with asyncio.timeout(request.timeout_seconds) as deadline:
                 self._deadlines.add(deadline)
                 try:
-                    return await self._exchange(wire, progress)
+                    async with self._free:
+                        return await self._exchange(wire, progress)
                 finally:
                     self._forget(deadline)
         except Exception as error:  # noqa: BLE001  # whatever happens is an outcome
@@ -142,30 +187,43 @@ class OutsideClient:
         if not self._deadlines:
             self._is_quiet.set()
 
-    async def _exchange(self, wire: httpcore2.Request, progress: Progress) -> Response:
-        answer = await self._pool.handle_async_request(wire)
+    async def _exchange(self, wire: Wire, progress: Progress) -> Response:
+        answer = await self._session.request(
+            wire.method,
+            wire.url,
+            headers=wire.headers,
+            data=Body(wire.body) if wire.body else None,
+            allow_redirects=False,
+        )
         try:
-            if not progress.is_heard:
-                # It was there before anybody asked: something that the partner sent behind its
-                # last answer. The connection ends with it, as its body is not read.
-                raise _BadAnswer("answer_malformed")
+            progress.body = answer.content
+            broken = progress.line and progress.line.exception()
+            if broken and not answer.content.is_eof():
+                raise broken
             return await self._read_answer(answer)
         finally:
-            await answer.aclose()
+            answer.close()
 
-    async def _read_answer(self, answer: httpcore2.Response) -> Response:
+    async def _read_answer(self, answer: ClientResponse) -> Response:
         headers: dict[str, str] = {}
-        for raw_name, raw_value in answer.headers:
+        for raw_name, raw_value in answer.raw_headers:
+            if _CONTROL.search(raw_value):
+                raise _BadAnswer("answer_malformed")
             name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        if (
+            answer.status < _STATUS_MIN
+            or answer.version not in _VERSIONS
+            or headers.get("transfer-encoding", "chunked").lower() != "chunked"
+        ):
+            raise _BadAnswer("answer_malformed")
         parts: list[bytes] = []
         left = self._answer_bytes_max
-        async with aclosing(answer.aiter_stream()) as stream:
-            async for part in stream:
-                left -= len(part)
-                if left < 0:
-                    raise _BadAnswer("answer_too_large")
-                parts.append(part)
+        while part := await answer.content.readany():
+            left -= len(part)
+            if left < 0:
+                raise _BadAnswer("answer_too_large")
+            parts.append(part)
         body = b"".join(parts)
         if body and headers.get("content-encoding", "identity").lower() != "identity":
             raise _BadAnswer("answer_encoded")
@@ -179,9 +237,9 @@ class OutsideClient:
                 return reason
             case TimeoutError():
                 return "client_closed" if self._is_closed else _name_wait(progress)
-            case httpcore2.RemoteProtocolError() if not progress.is_ended:
+            case ClientResponseError() | HttpProcessingError():
                 return "answer_malformed"
-            case httpcore2.RemoteProtocolError() | httpcore2.NetworkError():
+            case _Lost() | ClientConnectionError() | ClientPayloadError():
                 return "connection_lost"
             case _:
                 _log.warning("outside_call_failed", error=type(error).__name__)

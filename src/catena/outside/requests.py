@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
-import httpcore2
 import httpx2
+from multidict import CIMultiDict
+from yarl import URL
 
-__all__ = ["Refused", "Request", "form_request"]
+__all__ = ["Refused", "Request", "Wire", "form_request"]
 
 _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"})
 _WITH_BODY: Final = frozenset({"PATCH", "POST", "PUT"})
@@ -39,6 +41,11 @@ _OWN_HEADERS: Final = frozenset(
 
 _PORT_MAX: Final = 65_535
 
+_KEPT_NAMES: Final = 256
+_KEPT_URLS: Final = 1_024
+_KEPT_URL_CHARS_MAX: Final = 1_024
+"""What is judged once and not at every call, at most, and how long a kept URL may be."""
+
 
 class Request(NamedTuple):
     """One call. `timeout_seconds` bounds all of it: to connect, to send, to read every byte."""
@@ -58,25 +65,30 @@ class Refused(Exception):
         self.reason = reason
 
 
-def form_request(request: Request) -> httpcore2.Request:
+class Wire(NamedTuple):
+    """A request as it goes over the wire. Nothing is quoted, added or left out after this."""
+
+    method: str
+    url: URL
+    headers: CIMultiDict[str]
+    body: bytes
+
+
+def form_request(request: Request) -> Wire:
     """The request as it goes over the wire. Raises Refused."""
     if request.method not in _METHODS:
         raise Refused("method_refused")
     if not 0 < request.timeout_seconds < math.inf:
         raise Refused("timeout_refused")
-    url = _read_url(request.url)
-    headers = [(b"Host", url.netloc), *_form_headers(request.headers)]
+    read = _read_url_once if len(request.url) <= _KEPT_URL_CHARS_MAX else _read_url
+    url = read(request.url)
+    headers = CIMultiDict(_form_headers(request.headers))
     if request.body or request.method in _WITH_BODY:
-        headers.append((b"Content-Length", b"%d" % len(request.body)))
-    return httpcore2.Request(
-        request.method,
-        httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-        headers=headers,
-        content=request.body,
-    )
+        headers["Content-Length"] = str(len(request.body))
+    return Wire(request.method, url, headers, request.body)
 
 
-def _read_url(text: str) -> httpx2.URL:
+def _read_url(text: str) -> URL:
     try:
         url = httpx2.URL(text)
     except httpx2.InvalidURL:
@@ -89,18 +101,24 @@ def _read_url(text: str) -> httpx2.URL:
         or (url.port is not None and not 0 < url.port <= _PORT_MAX)
     ):
         raise Refused("url_refused")
-    return url
+    whole = b"%b://%b%b" % (url.raw_scheme, url.netloc, url.raw_path)
+    return URL(whole.decode("ascii"), encoded=True)
 
 
-def _form_headers(headers: Mapping[str, str]) -> Iterator[tuple[bytes, bytes]]:
-    yield (b"Accept-Encoding", b"identity")
+_read_url_once = lru_cache(_KEPT_URLS)(_read_url)
+
+
+def _form_headers(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    yield ("Accept-Encoding", "identity")
     if not any(name.lower() == "user-agent" for name in headers):
-        yield (b"User-Agent", b"catena")
+        yield ("User-Agent", "catena")
     for name, value in headers.items():
-        if (
-            name.lower() in _OWN_HEADERS
-            or not _HEADER_NAME.fullmatch(name)
-            or not _HEADER_VALUE.fullmatch(value)
-        ):
+        if not _is_callers(name) or not _HEADER_VALUE.fullmatch(value):
             raise Refused("header_refused")
-        yield (name.encode("ascii"), value.encode("ascii"))
+        yield (name, value)
+
+
+@lru_cache(_KEPT_NAMES)
+def _is_callers(name: str) -> bool:
+    """Whether this is a header's name, and one that the caller may say."""
+    return name.lower() not in _OWN_HEADERS and _HEADER_NAME.fullmatch(name) is not None

@@ -75,7 +75,7 @@ def sign(secret: bytes, id: str, at: datetime, body: bytes) -> dict[str, str]:
 
 def derive_secret(root: bytes, name: str) -> bytes:
     """The secret that belongs to a name, such as a ledger's id, out of the installation's own."""
-    return hmac.new(root, name.encode(), hashlib.sha256).digest()
+    return hmac.digest(root, name.encode(), hashlib.sha256)
 
 
 def verify(
