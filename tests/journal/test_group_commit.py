@@ -328,7 +328,7 @@ async def test_what_cannot_be_read_harms_nobody(database: Database) -> None:
         inputs = {"account_id": a, "amount": 1, "currency": "USD", "through": "nowhere"}
         chain = CreateChain(new_id(CHAIN), Definition([Step("in", "deposit", inputs)]))
         with pytest.raises(ValueError, match="nowhere"):
-            writer.send([chain])
+            await writer.send([chain])
         assert tell(await writer.send([writer.transfer(a, b, 1)])) == "posted"
 
 

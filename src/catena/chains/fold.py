@@ -343,7 +343,7 @@ def _replay_step(chain: Chain, run: StepRun, data: Mapping[str, Any], at: dt.dat
     for row in data.get("liens", ()):
         lien = _read_lien(row, chain.id, run.name, at)
         lien.activate()
-        liens[lien.id] = lien
+        chain.pool.add(lien)
     if run.definition.type == "lien.release":
         liens[data["lien"]].end()
 

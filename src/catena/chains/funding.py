@@ -114,29 +114,32 @@ def worst_funding(
     names = list(steps)
     place = {name: index for index, name in enumerate(names)}
     needs = [[place[need.step] for need in steps[name].needs] for name in names]
+    taken: dict[str, dict[int, int]] = {}  # by account: what the step at a place takes
+    for name, effect in effects.items():
+        for account, change in (effect or {}).items():
+            taken.setdefault(account, {})[place[name]] = -change
     worst = {}
-    for account in dict.fromkeys(id for effect in effects.values() for id in effect or ()):
-        weights = [-(effects[name] or {}).get(account, 0) for name in names]
-        reserved = sum(
-            -weight
-            for name, weight in zip(names, weights, strict=True)
-            if steps[name].type == "lien.reserve"
-        )
-        most = reserved + _closure(weights, needs)
+    for account, weights in taken.items():
+        reserves = (at for at in weights if steps[names[at]].type == "lien.reserve")
+        most = _closure(weights, needs) - sum(weights[at] for at in reserves)
         if most > 0:
             worst[account] = most
     return worst
 
 
-def _closure(weights: Sequence[int], needs: Sequence[Sequence[int]]) -> int:
-    """The largest weight of a set of nodes that holds whatever its nodes need (Picard, 1976)."""
-    gains = sum(weight for weight in weights if weight > 0)
-    if not gains or min(weights) >= 0:
+def _closure(weights: Mapping[int, int], needs: Sequence[Sequence[int]]) -> int:
+    """The largest weight of a set of nodes that holds whatever its nodes need (Picard, 1976).
+
+    Nodes without a weight weigh nothing.
+    """
+    gains = sum(weight for weight in weights.values() if weight > 0)
+    if not gains or min(weights.values()) >= 0:
         return gains
-    size = len(weights)
+    size = len(needs)
     source, sink = size, size + 1
     room: list[dict[int, int]] = [{} for _ in range(size + 2)]
-    for node, weight in enumerate(weights):
+    for node in range(size):
+        weight = weights.get(node, 0)
         if weight > 0:
             room[source][node] = weight
             room[node].setdefault(source, 0)

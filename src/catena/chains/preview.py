@@ -223,7 +223,10 @@ def play(
 
     A refusal is final at once: another attempt would find the same books.
     """
-    steps = [replace(step, retry=NO_RETRY) for step in definition.steps]
+    steps = [
+        step if step.retry is NO_RETRY else replace(step, retry=NO_RETRY)
+        for step in definition.steps
+    ]
     chain = _Watched(id, books)
     machine.create(chain, books, replace(definition, steps=steps, open=False), None)
     machine.start(chain, books)

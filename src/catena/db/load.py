@@ -204,6 +204,8 @@ async def load_corrected(
 ) -> dict[str, Entry]:
     """The entries with what they correct, `depth` times over: facts, which need no lock."""
     wanted = [position_of(id) for id in ids]
+    if not wanted:
+        return {}
     rows = await connection.fetch(_CORRECTED, ledger, wanted, depth)
     entries = await load_entries(connection, ledger, [row["position"] for row in rows])
     return {entry.id: entry for entry in entries.values()}
@@ -214,6 +216,8 @@ async def load_corrections(
 ) -> dict[str, Correction]:
     """What undoes each of these entries; read when the accounts of their lines have been."""
     corrections = {id: Correction(id) for id in entries}
+    if not entries:
+        return corrections
     by_position = {entry.position: id for id, entry in entries.items()}
     for row in await connection.fetch(_CORRECTIONS, ledger, list(by_position)):
         id = by_position[row["position"]]

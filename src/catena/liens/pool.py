@@ -49,14 +49,22 @@ class Posted(NamedTuple):
 
 
 class Pool:
-    """The liens of one chain, in the order in which they were made."""
+    """The liens of one chain, in the order in which they were made; `add` alone adds to them."""
 
     def __init__(self, liens: Iterable[Lien] = ()) -> None:
-        self.liens = {lien.id: lien for lien in liens}
+        self.liens: dict[str, Lien] = {}
+        self._by_account: dict[str, list[Lien]] = {}
+        for lien in liens:
+            self.add(lien)
 
-    def on(self, account: str) -> Iterator[Lien]:
+    def add(self, lien: Lien) -> None:
+        """Take in a lien that was made."""
+        self.liens[lien.id] = lien
+        self._by_account.setdefault(lien.account, []).append(lien)
+
+    def on(self, account: str) -> list[Lien]:
         """Its open liens on the account, the oldest first."""
-        return (lien for lien in self.liens.values() if lien.account == account and lien.is_open)
+        return [lien for lien in self._by_account.get(account, ()) if lien.is_open]
 
     def funds(self, account: str) -> int:
         """What the chain has under lien on the account."""
@@ -71,7 +79,7 @@ class Pool:
         """Take funds that exist for the chain, or say why not. A reservation never waits."""
         refusal = _refuse_reserve(lien, account)
         if refusal is None and account is not None:
-            self._add(lien, account)
+            self._activate(lien, account)
         return refusal
 
     def release(self, lien: Lien, account: Account, state: LienState = LienState.RELEASED) -> None:
@@ -127,7 +135,7 @@ class Pool:
             for id, change in changes.items():
                 if change > 0:
                     lien = make_lien(id, change)
-                    self._add(lien, accounts[id])
+                    self._activate(lien, accounts[id])
                     proceeds.append(lien)
         return Posted(draws, proceeds, shown)
 
@@ -145,13 +153,13 @@ class Pool:
             lien = self.liens[draw.lien]
             accounts[lien.account].reserved += lien.refill(draw.amount)
 
-    def _add(self, lien: Lien, account: Account) -> None:
+    def _activate(self, lien: Lien, account: Account) -> None:
         account.reserved += lien.activate()
-        self.liens[lien.id] = lien
+        self.add(lien)
 
     def _plan(self, account: str, amount: int, spending: Spending) -> Iterator[Draw]:
         """Draws of at most `amount`: on the lien that is named, then on the oldest."""
-        liens = list(self.on(account))
+        liens = self.on(account)
         if spending.lien is not None:
             liens.sort(key=lambda lien: lien.id != spending.lien)
         for lien in liens:
