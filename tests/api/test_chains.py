@@ -204,6 +204,17 @@ def test_a_running_chain_takes_steps_under_its_lock(service: Api) -> None:
     assert len(service.read(f"/v1/chains/{chain['id']}")["steps"]) == 3
 
 
+def test_an_expression_that_does_not_compile_is_explained(service: Api) -> None:
+    """Where and what, and which names there are: they are the caller's own."""
+    al, bo = service.open_account(), service.open_account()
+    first, second = pay("one", al, bo, 1), pay("two", al, bo, 1, when="steps.one.amont > 0")
+    answer = service.post("/v1/chains", {"steps": [first, second]})
+    (error,) = read_problem(answer)["errors"]
+    assert error["pointer"] == "/steps/1/when"
+    said = "The expression does not compile: no such name at 1:10; before this step there are: "
+    assert error["detail"].startswith(said + "steps.one.amount, ")
+
+
 BAD_STEPS: dict[str, tuple[dict[str, Any], str]] = {
     "no such step": ({"depends_on": ["x"]}, "/steps/1/depends_on"),
     "itself": ({"depends_on": ["two"]}, "/steps/1/depends_on"),

@@ -16,6 +16,7 @@ from catena.chains.expressions import (
 )
 from catena.settings import LIMITS
 
+THERE_ARE = "before this step there are:"
 VARIABLES = frozenset(
     {("steps.a.n", Kind.INT), ("steps.a.x", Kind.ANY), ("steps.a.s", Kind.STRING)}
 )
@@ -39,17 +40,40 @@ def test_an_expression_has_a_type(text: str, kind: Kind) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("1 +", "at 1:4"),
-        ("steps.b.n", "undeclared reference"),
-        ("1 + 'a'", "no matching overload"),
-        ("now()", "undeclared reference to 'now'"),
-        ("1" * (LIMITS.expression_characters + 1), "1000 characters at most"),
+        ("steps.a.n >", "syntax error at 1:12"),
+        ("true\n&& (", "syntax error at 2:5"),
+        ("foo == 1", f"no such name at 1:1; {THERE_ARE} steps.a.n, steps.a.s, steps.a.x"),
+        ("steps.a.sum", f"no such name at 1:8; {THERE_ARE} steps.a.s, steps.a.n, steps.a.x"),
+        ("1 + 'a'", "+ does not take (int, string) at 1:3"),
+        ("'a' in 1", "in does not take (string, int) at 1:5"),
+        ("steps.a.n.more", "a value of type int has no fields at 1:10"),
+        ("now()", "no such function at 1:4"),
+        ("if", "a reserved word at 1:1"),
+        ("99999999999999999999", "it cannot be read at 1:1"),
+        ("\x00", "syntax error at 1:1"),
+        ("(" * 200 + "1" + ")" * 200, "it is nested too deeply"),
+        (
+            "1" * (LIMITS.expression_characters + 1),
+            "An expression has 1000 characters at most",
+        ),
     ],
 )
 def test_what_does_not_compile(text: str, said: str) -> None:
-    """The message says where."""
-    with pytest.raises(BadExpression, match=said):
+    """The message says where and what, in our words, and which names there are."""
+    with pytest.raises(BadExpression) as caught:
         compile_expression(text, VARIABLES)
+    assert str(caught.value) == f"{said}."
+
+
+def test_the_names_that_are_shown_are_bounded() -> None:
+    """Those come first that begin like what was meant."""
+    many = frozenset({(f"steps.s{number}.amount", Kind.INT) for number in range(100)})
+    with pytest.raises(BadExpression) as caught:
+        compile_expression("steps.s77.amont", many)
+    assert ": steps.s77.amount, " in str(caught.value)
+    assert str(caught.value).endswith(", and 88 more.")
+    with pytest.raises(BadExpression, match="no step comes before this one"):
+        compile_expression("steps.a.n", frozenset())
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,11 @@ finds: that is a `Broken`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import lru_cache
+from itertools import takewhile
 from typing import Any, Final, NamedTuple
 
 from catena.settings import LIMITS
@@ -40,7 +42,7 @@ class Kind(StrEnum):
 
 
 class BadExpression(Exception):
-    """It does not compile; the message says where, and repeats nothing but the expression."""
+    """It does not compile; the message says where, and repeats nothing of the expression."""
 
 
 class Broken(NamedTuple):
@@ -83,7 +85,7 @@ def compile_expression(text: str, variables: Variables) -> tuple[Any, Kind]:
     try:
         compiled = _environment(variables).compile(text)
     except RuntimeError as error:
-        raise BadExpression(_tell(str(error))) from None
+        raise BadExpression(_explain(str(error), text, variables)) from None
     return compiled, _KINDS.get(compiled.return_type().name(), Kind.ANY)
 
 
@@ -144,7 +146,52 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and "\x00" not in value
 
 
-def _tell(message: str) -> str:
-    """The library's first line without its own words."""
-    first = message.partition("\n")[0].removeprefix("INVALID_ARGUMENT: ERROR: <input>:")
-    return f"at {first}"
+# --- what does not compile --------------------------------------------------------------------
+
+_PLACE: Final = re.compile(r"<input>:(\d+):(\d+): (.*)")
+_NAMES_SHOWN: Final = 12
+
+
+def _explain(message: str, text: str, variables: Variables) -> str:
+    """What the library finds wrong first, in our words: nothing of the expression but places."""
+    found = _PLACE.search(message)
+    if found is None:
+        return "it is nested too deeply."
+    line, column, said = int(found[1]), int(found[2]), found[3]
+    what, more = "it cannot be read", ""
+    if said.startswith("Syntax error"):
+        what = "syntax error"
+    elif said.startswith("reserved identifier"):
+        what = "a reserved word"
+    elif missing := _MISSING.match(said):
+        if text.split("\n")[line - 1][column - 1 : column] == "(":
+            what = "no such function"
+        else:
+            what, more = "no such name", f"; {_list_names(missing[1], variables)}"
+    elif overload := _OVERLOAD.match(said):
+        name = overload[1].replace("_", "").removeprefix("@")
+        what = f"{name} does not take {overload[2]}"
+    elif operand := _OPERAND.match(said):
+        what = f"a value of type {operand[1]} has no fields"
+    return f"{what} at {line}:{column}{more}."
+
+
+_MISSING: Final = re.compile("undeclared reference to '(.*?)'")
+_OVERLOAD: Final = re.compile("found no matching overload for '(.*?)' applied to '(.*?)'")
+_OPERAND: Final = re.compile("expression of type '(.*?)' cannot be the operand")
+
+
+def _list_names(wanted: str, variables: Variables) -> str:
+    """The names that there are, those first that begin like what was wanted."""
+    names = [name for name, _ in variables]
+    if not names:
+        return "no step comes before this one"
+    names.sort(key=lambda name: (-_count_shared(wanted, name), name))
+    shown = names[:_NAMES_SHOWN]
+    rest = f", and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+    return f"before this step there are: {', '.join(shown)}{rest}"
+
+
+def _count_shared(one: str, other: str) -> int:
+    """How many letters they begin with alike."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
