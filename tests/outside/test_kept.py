@@ -85,12 +85,14 @@ async def test_what_nobody_asked_for_is_no_answer(name: str) -> None:
     rest of it may come when that call has been sent: then the partner may have received it.
     """
     parts = BEHIND[name]
+    turns = 5 if name.startswith("an answer to the") else 0  # so that the client reads twice
 
     async def goes_on(partner: Partner, reader: StreamReader, writer: StreamWriter) -> None:
         if len(partner.heard) == 1:
             for part in parts:
                 writer.write(part)
-                await writer.drain()
+                for _turn in range(turns):
+                    await asyncio.sleep(0)
                 if not part:
                     writer.close()
         else:
