@@ -88,7 +88,7 @@ async def count_blocks(
 ) -> int:
     """Blocks that one read touches. No table may be read as a whole."""
     await read(connection, scribe, account, moment)  # the first one tidies up after writers
-    async with connection.transaction():
+    async with connection.transaction(isolation="repeatable_read"):  # as some reads ask for
         before = await connection.fetchrow(COUNT)
         await read(connection, scribe, account, moment)
         after = await connection.fetchrow(COUNT)

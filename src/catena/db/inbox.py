@@ -63,7 +63,8 @@ async def load_inbox(
     rows = await connection.fetch(
         "SELECT i.source, i.id, i.correlation, i.payload::text AS payload, i.chain_id"
         "  FROM unnest($2::text[], $3::text[]) AS u (source, id)"
-        " JOIN inbox i ON i.ledger_id = $1 AND i.source = u.source AND i.id = u.id",
+        " CROSS JOIN LATERAL (SELECT * FROM inbox"
+        "  WHERE ledger_id = $1 AND source = u.source AND id = u.id OFFSET 0) i",
         ledger,
         [source for source, _ in pairs],
         [id for _, id in pairs],
@@ -89,11 +90,17 @@ async def find_waiting(
     return [CHAIN + row["chain_id"].hex for row in rows]
 
 
+# A plan that was made when nothing was there cannot tell one index of what is unmatched from the
+# other; in this order only the one by correlation needs no sorting.
 _MESSAGES: Final = """
 SELECT DISTINCT ON (i.received_at, i.source, i.id)
        c.chain_id, i.source, i.id, i.correlation, i.payload::text AS payload
   FROM correlations c
-  JOIN inbox i ON i.ledger_id = $1 AND i.correlation = c.correlation AND i.chain_id IS NULL
+ CROSS JOIN LATERAL (
+       SELECT * FROM inbox
+        WHERE ledger_id = $1 AND correlation BETWEEN c.correlation AND c.correlation
+          AND chain_id IS NULL
+        ORDER BY correlation, received_at OFFSET 0) i
  WHERE c.ledger_id = $1 AND c.chain_id = ANY ($2::uuid[])
  ORDER BY i.received_at, i.source, i.id, c.chain_id"""
 

@@ -61,16 +61,21 @@ class LienPage(NamedTuple):
     next: str | None
 
 
-_LIENS: Final = """
+_ANY: Final = """
 SELECT l.lien_id, l.chain_id, c.type AS chain_type, c.state AS chain_state, l.step, l.account_id,
        l.kind, l.state, l.amount, l.remaining, l.drawn, l.released, l.taken_back, l.expires_at,
        l.created_at
-  FROM liens l
+  FROM {liens} l
  CROSS JOIN LATERAL (
        SELECT type, state FROM chains WHERE ledger_id = $1 AND chain_id = l.chain_id OFFSET 0) c
  WHERE l.ledger_id = $1 AND """
+_LIENS: Final = _ANY.format(liens="liens")
+# Those of a chain are few: they are found, and then put in order.
+_FEW: Final = _ANY.format(
+    liens="(SELECT * FROM liens WHERE ledger_id = $1 AND chain_id = $2 OFFSET 0)"
+)
 _ONE: Final = _LIENS + "l.lien_id = $2"
-_OF_CHAIN: Final = _LIENS + "l.chain_id = $2 AND l.lien_id > $3 ORDER BY l.lien_id LIMIT $4"
+_OF_CHAIN: Final = _FEW + "l.lien_id > $3 ORDER BY l.lien_id LIMIT $4"
 _OF_ACCOUNT: Final = (
     _LIENS
     + """l.account_id = $2 AND l.lien_id > $3 AND l.state IN ('active', 'utilized')
