@@ -27,6 +27,7 @@ def park(service: Api, *more: dict[str, Any], source: str, target: str) -> str:
     parked = service.post(f"{path}/signals/go", {"payload": {"zero": 0}}).json()
     assert (parked["state"], parked["parked"]) == ("executing", True)
     assert parked["steps"][2]["failure"]["code"] == "expression_failed"
+    assert all("actions" not in step for step in parked["steps"][:2])
     return path
 
 
@@ -40,6 +41,7 @@ def test_a_parked_step_is_decided_by_hand(service: Api, verb: str) -> None:
     ]
     again = service.post(f"{path}/steps/stuck/retry", WHY)
     assert (again.status_code, again.json()["parked"]) == (202, True)
+    assert again.json()["steps"][2]["actions"] == ["retry", "mark-done", "skip"]
     done = service.post(f"{path}/steps/stuck/{verb}", WHY)
     assert (done.status_code, done.json()["state"]) == (200, "completed"), done.text
     expected = "completed" if verb == "mark-done" else "skipped"
@@ -55,11 +57,16 @@ def test_what_others_need_is_not_skipped(service: Api) -> None:
     al, bo = service.open_account(funded=100), service.open_account()
     need = wait("last", when="steps.stuck.payload.ok")
     path = park(service, need, source=al, target=bo)
-    for verb, code in (("skip", "step_needed"), ("mark-refused", "step_not_parked")):
+    for verb, code in (("skip", "step_needed"), ("mark-refused", "decision_not_possible")):
         answer = service.post(f"{path}/steps/stuck/{verb}", WHY)
         problem = read_problem(answer)
         assert (answer.status_code, problem["code"]) == (409, code)
         assert (problem["step"], problem["attempt"]) == ("stuck", 1)
+        assert problem["detail"].endswith("; possible now: retry, mark-done.")
+        again = service.post(f"{path}/steps/stuck/{verb}", WHY, key=f"stuck {verb}")
+        replayed = service.post(f"{path}/steps/stuck/{verb}", WHY, key=f"stuck {verb}")
+        first, second = again.json(), replayed.json()
+        assert {**first, "request_id": ""} == {**second, "request_id": ""}
     result = {"payload": {"ok": False}}
     done = service.post(f"{path}/steps/stuck/mark-done", {"result": result, **WHY}).json()
     assert (done["state"], states(done)["last"]) == ("completed", "skipped")

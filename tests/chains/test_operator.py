@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from catena.chains import machine, operator
+from catena.chains.decisions import Decision, possible_decisions
 from catena.chains.definition import Definition, Step
 from catena.chains.history import Failure
 from catena.chains.refusals import ChainRefusal, ChainRefused, Command, refuse
@@ -81,6 +82,16 @@ def in_vain(first: Answer) -> Story:
     return story
 
 
+def in_vain_lost() -> Story:
+    """One of which nothing was ever heard."""
+    return in_vain(LOST)
+
+
+def undoing_lost() -> Story:
+    """An undo that was sent, and not answered."""
+    return undoing(LOST)
+
+
 @pytest.mark.parametrize("first", [LOST, PENDING])
 def test_a_parked_call_that_is_out_is_asked_about_at_once(first: Answer) -> None:
     """It parks anew only after as many look-ups; its deadline stays, and it is not undone."""
@@ -101,7 +112,7 @@ def test_a_parked_call_that_is_out_is_decided_by_hand(first: Answer) -> None:
     """It was done, or it was not; it is not skipped, and nothing is undone before that."""
     story = in_vain(first)
     code = _code(story.do(operator.skip, "call", "no need", "ada"))
-    assert code is ChainRefusal.STEP_NOT_PARKED
+    assert code is ChainRefusal.DECISION_NOT_POSSIBLE
     assert story.do(operator.mark_done, "call", {}, "seen", "ada") is None
     assert story.state == "completed"
     story = in_vain(first)
@@ -172,7 +183,10 @@ def test_a_parked_step_is_skipped_unless_it_is_needed() -> None:
     """By an expression over its result, or for its lien; its state may be asked."""
     story = past_the_pivot()
     refused = story.do(operator.skip, "after", "never mind", "ada")
-    assert refused == ChainRefused(ChainRefusal.STEP_NEEDED, story.chain.id, "after", 1)
+    left = [Decision.RETRY, Decision.MARK_DONE]
+    assert refused == ChainRefused(
+        ChainRefusal.STEP_NEEDED, story.chain.id, "after", 1, actions=left
+    )
     assert story.do(operator.skip, "lost", "never mind", "ada") is None
     assert story.states()["lost"] == "skipped"
     story = Story(
@@ -211,12 +225,12 @@ def test_a_chain_is_rolled_back_by_hand_before_its_pivot() -> None:
     [
         (ended, operator.retry, ("pay",), ChainRefusal.CHAIN_ENDED),
         (unknown, operator.retry, ("nobody",), ChainRefusal.UNKNOWN_STEP),
-        (unknown, operator.retry, ("call",), ChainRefusal.STEP_NOT_PARKED),
+        (unknown, operator.retry, ("call",), ChainRefusal.DECISION_NOT_POSSIBLE),
         (unknown, operator.skip, ("nobody",), ChainRefusal.UNKNOWN_STEP),
-        (unknown, operator.skip, ("call",), ChainRefusal.STEP_NOT_PARKED),
-        (undoing, operator.skip, ("call",), ChainRefusal.STEP_NOT_PARKED),
+        (unknown, operator.skip, ("call",), ChainRefusal.DECISION_NOT_POSSIBLE),
+        (undoing, operator.skip, ("call",), ChainRefusal.DECISION_NOT_POSSIBLE),
         (unknown, operator.mark_refused, ("nobody",), ChainRefusal.UNKNOWN_STEP),
-        (past_the_pivot, operator.mark_refused, ("after",), ChainRefusal.STEP_NOT_PARKED),
+        (past_the_pivot, operator.mark_refused, ("after",), ChainRefusal.DECISION_NOT_POSSIBLE),
         (unknown, operator.mark_done, ("nobody", {}), ChainRefusal.UNKNOWN_STEP),
         (unknown, operator.mark_done, ("pay", {}), ChainRefusal.STEP_NOT_PARKED),
         (past_the_pivot, operator.mark_done, ("lost", {}), ChainRefusal.STEP_POSTS),
@@ -233,6 +247,41 @@ def test_what_an_operator_may_not_decide(
     before = story.chain.number
     assert _code(story.do(act, *told, "why", "ada")) is code
     assert story.chain.number == before
+
+
+ACTS: dict[Decision, tuple[Callable[..., ChainRefused | None], tuple[Any, ...]]] = {
+    Decision.RETRY: (operator.retry, ()),
+    Decision.MARK_DONE: (operator.mark_done, ({"amount": 1},)),
+    Decision.MARK_REFUSED: (operator.mark_refused, ()),
+    Decision.SKIP: (operator.skip, ()),
+}
+
+
+@pytest.mark.parametrize("decision", Decision)
+@pytest.mark.parametrize(
+    "begin", [past_the_pivot, unknown, ended, undoing, undoing_lost, in_vain_lost]
+)
+def test_what_is_shown_as_possible_is_done_and_nothing_else(
+    begin: Callable[[], Story], decision: Decision
+) -> None:
+    """For each step of each story; a refusal says what is possible instead."""
+    for name in begin().chain.steps:
+        story = begin()
+        possible = possible_decisions(story.chain, story.chain.steps[name])
+        act, told = ACTS[decision]
+        refused = story.do(act, name, *told, "why", "ada")
+        assert (refused is None) == (decision in possible), (name, possible)
+        if refused is not None:
+            assert list(refused.actions) == possible
+
+
+def test_a_refused_command_names_what_the_chain_waits_for() -> None:
+    """A chain whose undo is parked never ends by itself."""
+    story = undoing()
+    refused = story.do(operator.compensate, "now", "ada")
+    assert (refused.code, refused.step) == (ChainRefusal.CHAIN_NOT_RUNNING, "call")
+    assert list(refused.actions) == [Decision.RETRY, Decision.MARK_DONE]
+    assert undoing(LOST).do(operator.compensate, "now", "ada").actions == ()
 
 
 ENDED, NEW, FAILING = (

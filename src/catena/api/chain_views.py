@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from catena.api.views import AccountId, ChainId, EntryId, LedgerId, LienId, Minor, Moment, settle
 from catena.chains.chain import Chain, StepRun
+from catena.chains.decisions import Decision, possible_decisions
 from catena.chains.definition import NO_RETRY, Step
 from catena.chains.history import Event, Failure, Record
 from catena.chains.states import ChainState, StepState
@@ -79,6 +80,9 @@ class StepView(Struct, frozen=True, omit_defaults=True):
     attempts: Annotated[int, Meta(description="How often it was tried.")] = 0
     undo_attempts: Annotated[int, Meta(description="How often its undo was tried.")] = 0
     parked: Annotated[bool, Meta(description="It waits for an operator.")] = False
+    actions: Annotated[
+        Sequence[Decision], Meta(description="What an operator may decide about it now.")
+    ] = ()
     due_at: Annotated[Moment | None, Meta(description="When it is tried or asked again.")] = None
     deadline: Annotated[Moment | None, Meta(description="When its time runs out.")] = None
     result: Annotated[Any, Meta(description="What it gave to the steps after it.")] = None
@@ -208,7 +212,7 @@ def view_chain(chain: Chain, ledger_id: str) -> ChainView:
         chain.updated_at,
         chain.expires_at,
         chain.ended_at,
-        [_view_step(run) for run in chain.steps.values()],
+        [_view_step(chain, run) for run in chain.steps.values()],
     )
 
 
@@ -226,7 +230,7 @@ def _view_hold(chain: Chain) -> HeldView | None:
     return HeldView(chain.held_at, chain.held_until, hold["then"], hold.get("why", ""))
 
 
-def _view_step(run: StepRun) -> StepView:
+def _view_step(chain: Chain, run: StepRun) -> StepView:
     step = run.definition
     return StepView(
         name=step.name,
@@ -245,6 +249,7 @@ def _view_step(run: StepRun) -> StepView:
         attempts=run.attempt,
         undo_attempts=run.undo_attempt,
         parked=run.parked,
+        actions=tuple(possible_decisions(chain, run)),
         due_at=run.due_at,
         deadline=run.deadline,
         result=settle(dict(run.result)) if run.result else None,

@@ -81,7 +81,13 @@ SKIP: Final = command("skip_step", ReasonRequest, _SCOPE, _decide(operator.skip)
 COMPENSATE: Final = command("compensate_chain", ReasonRequest, _SCOPE, _compensate)
 
 _REASON: Final = {"reason": "The bank has confirmed it by telephone"}
-_OF_STEPS: Final = ("unknown_step", "step_not_parked", "chain_not_started", "chain_not_running")
+_OF_STEPS: Final = (
+    "unknown_step",
+    "step_not_parked",
+    "decision_not_possible",
+    "chain_not_started",
+    "chain_not_running",
+)
 _COMMANDS: Final[Sequence[tuple[str, Write, str, object, Sequence[str]]]] = (
     (
         "/steps/{step}/retry",

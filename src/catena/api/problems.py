@@ -59,6 +59,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "pivot_passed": 409,
     "step_outcome_unknown": 409,
     "step_not_parked": 409,
+    "decision_not_possible": 409,
     "step_needed": 409,
     "step_posts": 409,
     "too_many_signals": 409,
@@ -133,6 +134,13 @@ def problem_of_error(error: CatenaError, request_id: str | None = None) -> Probl
     )
 
 
+def _advise(refusal: Refusal | ChainRefused) -> str:
+    """What the caller can do; where an operator can do something, that."""
+    if isinstance(refusal, Refusal) or not refusal.actions:
+        return refusal.code.remedy
+    return f"The step waits for an operator; possible now: {', '.join(refusal.actions)}."
+
+
 def problem_of_refusal(
     refusal: Refusal | ChainRefused,
     request_id: str | None = None,
@@ -146,7 +154,7 @@ def problem_of_refusal(
         code=code.code,
         title=code.title,
         status=status_of(code.code),
-        detail=code.remedy,
+        detail=_advise(refusal),
         retryable=False,
         request_id=request_id,
         account_id=refusal.account,

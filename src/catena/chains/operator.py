@@ -6,15 +6,13 @@ and the books are never said to have done what they have not. Each gives why not
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from catena.chains.books import Books
 from catena.chains.calls import take_refusal
 from catena.chains.chain import Chain, StepRun
-from catena.chains.definition import Family
-from catena.chains.expressions import find_expressions
+from catena.chains.decisions import Decision, may_wait_for, possible_decisions
 from catena.chains.history import Failure
 from catena.chains.machine import run
 from catena.chains.outcomes import fail, finish_step
@@ -28,11 +26,9 @@ _UNDOING: Final = frozenset({StepState.COMPENSATING, StepState.COMPENSATION_UNKN
 
 def retry(chain: Chain, books: Books, step: str, why: str, by: str | None) -> ChainRefused | None:
     """Try a parked step, or a parked undo, once more; of one that is out, ask its partner now."""
-    found = _find(chain, step)
+    found = _find(chain, step, Decision.RETRY)
     if isinstance(found, ChainRefused):
         return found
-    if not found.parked:
-        return _no(chain, found, ChainRefusal.STEP_NOT_PARKED)
     chain.note(books.now, step, "unparked", why=why, by=by)
     run(chain, books)
     return None
@@ -45,14 +41,10 @@ def mark_done(
 
     `result`: what the step gave, for those that follow.
     """
-    found = _find(chain, step)
+    found = _find(chain, step, Decision.MARK_DONE)
     if isinstance(found, ChainRefused):
         return found
     state, now = found.state, books.now
-    if not (found.parked or state in (StepState.UNKNOWN, StepState.COMPENSATION_UNKNOWN)):
-        return _no(chain, found, ChainRefusal.STEP_NOT_PARKED)
-    if found.definition.family in (Family.LEDGER, Family.LIEN):
-        return _no(chain, found, ChainRefusal.STEP_POSTS)
     if state in _UNDOING:
         if state is StepState.COMPENSATION_UNKNOWN:
             chain.note(now, step, StepState.COMPENSATING)
@@ -72,11 +64,9 @@ def mark_refused(
     """Nothing was done by a call whose outcome is unknown, or that its partner had taken and tells
     nothing of any more, and the partner will not act on it.
     """
-    found = _find(chain, step)
+    found = _find(chain, step, Decision.MARK_REFUSED)
     if isinstance(found, ChainRefused):
         return found
-    if not (found.state is StepState.UNKNOWN or (found.parked and found.is_out)):
-        return _no(chain, found, ChainRefusal.STEP_NOT_PARKED)
     take_refusal(chain, books, found, Failure("refused_by_hand", why, step), again=False, by=by)
     run(chain, books)
     return None
@@ -84,13 +74,9 @@ def mark_refused(
 
 def skip(chain: Chain, books: Books, step: str, why: str, by: str | None) -> ChainRefused | None:
     """Go on without a step that is parked past the pivot, unless another needs what it gives."""
-    found = _find(chain, step)
+    found = _find(chain, step, Decision.SKIP)
     if isinstance(found, ChainRefused):
         return found
-    if not (found.parked and found.state is StepState.PENDING):
-        return _no(chain, found, ChainRefusal.STEP_NOT_PARKED)
-    if _is_needed(chain, found):
-        return _no(chain, found, ChainRefusal.STEP_NEEDED)
     chain.note(books.now, step, StepState.SKIPPED, why=why, by=by)
     run(chain, books)
     return None
@@ -109,28 +95,24 @@ def compensate(chain: Chain, books: Books, why: str, by: str | None) -> ChainRef
     return None
 
 
-def _find(chain: Chain, step: str) -> StepRun | ChainRefused:
+def _find(chain: Chain, step: str, decision: Decision) -> StepRun | ChainRefused:
+    """The step, or why this cannot be decided about it."""
     refused = refuse(chain, Command.DECIDE)
     if refused is not None:
         return refused
     found = chain.steps.get(step)
     if found is None:
         return ChainRefused(ChainRefusal.UNKNOWN_STEP, chain.id, step)
-    return found
+    possible = possible_decisions(chain, found)
+    if decision in possible:
+        return found
+    if not possible:
+        return _no(chain, found, ChainRefusal.STEP_NOT_PARKED)
+    code = ChainRefusal.DECISION_NOT_POSSIBLE
+    if decision in may_wait_for(found):
+        code = ChainRefusal.STEP_NEEDED if decision is Decision.SKIP else ChainRefusal.STEP_POSTS
+    return _no(chain, found, code)._replace(actions=possible)
 
 
 def _no(chain: Chain, step: StepRun, code: ChainRefusal) -> ChainRefused:
     return ChainRefused(code, chain.id, step.name, step.attempt or None)
-
-
-def _is_needed(chain: Chain, step: StepRun) -> bool:
-    """Whether a step that is not done names its result or its lien; its state may be asked."""
-    result = re.compile(rf"steps\.{re.escape(step.name)}\.(?!state\b)")
-    for other in chain.steps.values():
-        definition = other.definition
-        if other is step or other.is_done:
-            continue
-        texts = [*definition.when, *find_expressions(definition.inputs)]
-        if definition.inputs.get("lien") == step.name or any(map(result.search, texts)):
-            return True
-    return False

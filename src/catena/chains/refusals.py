@@ -10,6 +10,7 @@ from enum import Enum, StrEnum
 from typing import Final, NamedTuple
 
 from catena.chains.chain import Chain
+from catena.chains.decisions import possible_decisions
 from catena.chains.states import ChainState
 from catena.chains.validator import Flaw
 from catena.chains.waits import awaits
@@ -84,7 +85,12 @@ class ChainRefusal(Enum):
     STEP_NOT_PARKED = (
         "step_not_parked",
         "The step does not wait for an operator",
-        "Only a parked step, or one whose outcome is unknown, is decided by hand.",
+        "Nothing is decided by hand about it; the `actions` of a step say when something is.",
+    )
+    DECISION_NOT_POSSIBLE = (
+        "decision_not_possible",
+        "The step waits for an operator, and not for this",
+        "Decide what the step's `actions` name.",
     )
     STEP_NEEDED = (
         "step_needed",
@@ -124,7 +130,10 @@ class ChainRefusal(Enum):
 
 
 class ChainRefused(NamedTuple):
-    """One no, and where: in which chain, and at which step, attempt, lien or account of it."""
+    """One no, and where: in which chain, and at which step, attempt, lien or account of it.
+
+    `actions`: what an operator may decide about the step instead.
+    """
 
     code: ChainRefusal
     chain: str | None = None
@@ -133,6 +142,7 @@ class ChainRefused(NamedTuple):
     lien: str | None = None
     account: str | None = None
     flaws: Sequence[Flaw] = ()
+    actions: Sequence[str] = ()
 
 
 # --- what a chain's state refuses -------------------------------------------------------------
@@ -184,7 +194,17 @@ def refuse(chain: Chain, command: Command) -> ChainRefused | None:
     code = _REFUSED[command].get(chain.state)
     if code is None and command in _UNDOING and chain.pivot_is_past:
         code = ChainRefusal.PIVOT_PASSED
-    return None if code is None else ChainRefused(code, chain.id)
+    if code is None:
+        return None
+    refused = ChainRefused(code, chain.id)
+    return _name_parked(chain, refused) if code is ChainRefusal.CHAIN_NOT_RUNNING else refused
+
+
+def _name_parked(chain: Chain, refused: ChainRefused) -> ChainRefused:
+    """With the step that keeps the chain from its end, if one waits for an operator."""
+    for step in chain.parked():
+        return refused._replace(step=step.name, actions=possible_decisions(chain, step))
+    return refused
 
 
 def refuse_signal(chain: Chain, name: str) -> ChainRefused | None:
