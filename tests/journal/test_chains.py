@@ -6,15 +6,18 @@ from functools import partial
 
 import pytest
 
+from catena.chains import machine
 from catena.chains.calls import answer, begin
 from catena.chains.definition import Need, Step
 from catena.chains.expressions import Kind
+from catena.chains.history import Failure
 from catena.chains.states import ChainState
 from catena.chains.step_types import Answer, Call, Catalogue, Direction, Input, Outcome, StepType
 from catena.db.verify import verify
 from catena.db.work import claim_work
 from catena.ids import random_fraction
 from catena.journal.cards import Cards
+from catena.ledger.refusals import Refusal, RefusalCode
 from tests.postgres import Database
 from tests.scribe import Scribe, open_ledger
 
@@ -24,10 +27,10 @@ class Partner:
 
     type = StepType("call", {"x": Input(Kind.ANY, required=False)}, {"ok": Kind.BOOL}, undoes=True)
 
-    def check(self, inputs: object, compensation: object) -> str:
+    def check(self, inputs: object, compensation: object) -> tuple[()]:
         """Whatever is asked for is well."""
         del inputs, compensation
-        return ""
+        return ()
 
     async def call(self, call: Call) -> Answer:
         """The tests tell the answers themselves."""
@@ -120,5 +123,25 @@ async def test_an_outside_step_and_back(database: Database, *, approved: bool) -
         else:
             assert result.chain.state is ChainState.ROLLED_BACK
             assert await balances(scribe, a, b) == [(1000, 0), (0, 0)]
+        async with scribe.pool.acquire() as connection:
+            assert await verify(connection, scribe.ledger) == []
+
+
+async def test_what_was_posted_since_is_in_no_undo_s_way(database: Database) -> None:
+    """A total may be as large as it can be: what a chain posted before is undone all the same."""
+    half = 2**61
+    async with open_ledger(database, cards=CARDS) as scribe:
+        a, b = await scribe.open(), await scribe.open()
+        await scribe.post(scribe.deposit(a, half))
+        chain = await scribe.chain(transfer("pay", a, b, half), Step("wait", "wait", {}))
+        await scribe.post(scribe.deposit(a, half - 1))
+        (refused,) = (await scribe.submit([scribe.deposit(a, 1)])).results
+        assert isinstance(refused, Refusal)
+        assert refused.code is RefusalCode.BALANCE_OUT_OF_RANGE
+        act = partial(machine.cancel, failure=Failure("cancelled"), by=None)
+        result = await scribe.run(chain.id, act)
+        assert result.chain is not None
+        assert result.chain.state is ChainState.ROLLED_BACK
+        assert await balances(scribe, a, b) == [(2**62 - 1, 0), (0, 0)]
         async with scribe.pool.acquire() as connection:
             assert await verify(connection, scribe.ledger) == []

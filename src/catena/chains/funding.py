@@ -16,14 +16,33 @@ from catena.chains.postings import WORDS, Assets, build_draft
 from catena.chains.resolve import ancestors
 from catena.errors import InvalidInput
 from catena.ledger.accounts import Account
+from catena.ledger.entries import Line
 from catena.liens.pool import net_changes
 
-__all__ = ["Effect", "effects_of", "uncovered", "worst_funding"]
+__all__ = ["Effect", "effects_of", "lines_of", "uncovered", "worst_funding"]
 
 Effect = Mapping[str, int]
 """By account with a floor: what a step adds to the chain's pool there, or takes (below 0)."""
 
 _ENDLESS: Final = 2**80
+
+
+def lines_of(
+    step: Step, steps: Mapping[str, Step], books: tuple[str, Assets]
+) -> Sequence[Line] | None:
+    """What a ledger step posts; None when that is known only as it runs.
+
+    `books`: the ledger's id and its assets.
+    """
+    inputs = {name: value for name, value in step.inputs.items() if name not in WORDS}
+    if step.type == "capture":
+        inputs["source_account_id"] = steps[inputs["lien"]].inputs["account_id"]
+    if step.type == "reversal" or find_expressions(inputs):
+        return None
+    try:
+        return build_draft(step.type, inputs, *books).lines
+    except InvalidInput:
+        return None
 
 
 def effects_of(
@@ -36,20 +55,14 @@ def effects_of(
 
     `books`: the ledger's id and its assets. A reservation adds what it takes from outside.
     """
-    if step.family not in (Family.LEDGER, Family.LIEN):
-        return {}
-    inputs = {name: value for name, value in step.inputs.items() if name not in WORDS}
-    if step.type == "capture":
-        inputs["source_account_id"] = steps[inputs["lien"]].inputs["account_id"]
-    if step.type == "reversal" or find_expressions(inputs):
-        return None
     if step.family is Family.LIEN:
-        return _effect_of_lien(step, steps)
-    try:
-        draft = build_draft(step.type, inputs, *books)
-    except InvalidInput:
+        return None if find_expressions(step.inputs) else _effect_of_lien(step, steps)
+    if step.family is not Family.LEDGER:
+        return {}
+    lines = lines_of(step, steps, books)
+    if lines is None:
         return None
-    changes = net_changes(draft.lines, accounts)
+    changes = net_changes(lines, accounts)
     if step.type == "capture":  # its credits are the receiver's at once
         changes = {id: change for id, change in changes.items() if change < 0}
     return changes
@@ -83,7 +96,7 @@ def uncovered(
         there = sum(
             max(0, (effects[other] or {}).get(account, 0))
             for other in before
-            if _is_certain(steps[other], steps[name])
+            if _is_certain(steps[other], steps[name], steps)
         )
         for other, step in steps.items():
             if other == name or name in ancestors(steps, other):
@@ -97,9 +110,15 @@ def uncovered(
     return None
 
 
-def _is_certain(before: Step, after: Step) -> bool:
+def _is_certain(before: Step, after: Step, steps: Mapping[str, Step]) -> bool:
     """Whether what a step brought is there when a later one runs: not skipped, not expired."""
-    return set(before.when) <= set(after.when) and before.inputs.get("on_expiry") != "continue"
+    if before.inputs.get("on_expiry") == "continue" or not set(before.when) <= set(after.when):
+        return False
+    if not before.when:
+        return True
+    # What a step says that was only accepted is another thing once it is completed.
+    seen = (before.name, *ancestors(steps, before.name))
+    return not any(need.accepted for name in seen for need in steps[name].needs)
 
 
 def worst_funding(

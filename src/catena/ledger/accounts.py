@@ -24,8 +24,10 @@ __all__ = [
     "system_account_id",
 ]
 
-BALANCE_MAX: Final = MAX_AMOUNT_MINOR
-"""Total debits and total credits of an account never exceed this (64-bit)."""
+BALANCE_MAX: Final = 2**62 - 1
+"""Total debits and total credits of an account exceed this by undo alone: it is half of 64 bits, so
+that whatever chains have posted can be undone, whatever was posted since.
+"""
 
 
 class AccountType(StrEnum):
