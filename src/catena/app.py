@@ -18,7 +18,9 @@ from catena.db.aging import keep_forgetting
 from catena.db.embedded import is_data_directory, start_embedded
 from catena.db.installation import read_secret
 from catena.db.pool import Pool, open_pool
+from catena.db.reach import telling_plainly
 from catena.db.shared_reads import SharedReads
+from catena.db.tasks import stop_task
 from catena.engine.chain_step import ChainStep
 from catena.engine.hints import Teller, keep_listening
 from catena.engine.http_step import HttpStep
@@ -100,12 +102,15 @@ async def open_app(
     told of what it has no hands for. `listens`: it hears what other processes tell.
     """
     async with AsyncExitStack() as stack:
-        pool = await open_pool(settings, url)
-        stack.push_async_callback(_close_pool, pool, settings.shutdown_seconds)
+        with telling_plainly():
+            pool = await open_pool(settings, url)
+            stack.push_async_callback(_close_pool, pool, settings.shutdown_seconds)
+            async with pool.acquire() as connection:
+                cursor_secret = await read_secret(connection, "cursor")
+                signing_secret = await read_secret(connection, SIGNING)
+            ledgers = Ledgers(pool, settings.credential_cache_seconds)
+            await ledgers.refresh()
         client = await stack.enter_async_context(OutsideClient(settings))
-        async with pool.acquire() as connection:
-            cursor_secret = await read_secret(connection, "cursor")
-            signing_secret = await read_secret(connection, SIGNING)
         http_step = HttpStep(client, partial(derive_secret, signing_secret), clock)
         chain_step = ChainStep()
         stray_step = StrayStep()
@@ -121,8 +126,6 @@ async def open_app(
         balances = SharedReads(pool, settings)
         stack.push_async_callback(balances.close)
         callers = Callers(pool, settings.credential_cache_seconds)
-        ledgers = Ledgers(pool, settings.credential_cache_seconds)
-        await ledgers.refresh()
         chain_step.attach(catalogue, pool, journal, ledgers.find_any)
         teller = Teller(pool)
         stack.push_async_callback(teller.close)
@@ -152,13 +155,7 @@ async def open_app(
 
 def _keep(stack: AsyncExitStack, work: Coroutine[object, object, None], name: str) -> None:
     """Have it run until the end."""
-    task = asyncio.create_task(work, name=name)
-
-    async def stop() -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    stack.push_async_callback(stop)
+    stack.push_async_callback(stop_task, asyncio.create_task(work, name=name))
 
 
 async def _close_pool(pool: Pool, seconds: float) -> None:

@@ -15,6 +15,7 @@ from catena.db.embedded import EmbeddedPostgres
 from catena.db.embedded.cluster import OWNER, SERVICE
 from catena.db.migrate import list_migrations
 from tests.commands import call, list_files, running
+from tests.journal.proxy import open_proxy
 from tests.postgres import Database, ask
 
 
@@ -77,6 +78,18 @@ async def test_nobody_at_home_is_told_plainly(data_dir: Path) -> None:
         2,
         "catena: PostgreSQL cannot be reached: Connection refused.\n",
     )
+
+
+@pytest.mark.parametrize("connections", range(3))
+async def test_a_database_that_goes_away_during_the_start_is_told_plainly(
+    data_dir: Path, database: Database, connections: int
+) -> None:
+    """However far the start has come."""
+    async with open_proxy(database.service_dsn) as proxy:
+        proxy.left = connections
+        ended = await call("worker", data_dir=data_dir, settings={"database_url": proxy.dsn})
+    assert (ended.code, ended.err.count("\n")) == (2, 1), ended.err
+    assert ended.err.startswith("catena: PostgreSQL ")
 
 
 async def test_an_empty_database_is_told_plainly(data_dir: Path, empty: Database) -> None:

@@ -43,12 +43,16 @@ class Fate(Enum):
 
 @dataclass
 class Proxy:
-    """The road: `dsn` leads over it. `decide` is asked for each commit; `fates` had an effect."""
+    """The road: `dsn` leads over it. `decide` is asked for each commit; `fates` had an effect.
+
+    `left`: how many connections more it takes until it is shut; None for any number.
+    """
 
     dsn: str
     decide: Callable[[], Fate] = field(default=lambda: Fate.ARRIVES)
     fates: list[Fate] = field(default_factory=list)
     is_open: bool = True
+    left: int | None = None
     held: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
     flowing: asyncio.Event = field(default_factory=asyncio.Event)
@@ -63,6 +67,14 @@ class Proxy:
         self.is_open = False
         for end in self._ends:
             end.transport.abort()
+
+    def admit(self) -> bool:
+        """Whether another connection is taken; the first that is not finds everything shut."""
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                self.shut()
+        return self.is_open
 
     def decide_in_turn(self, *fates: Fate) -> None:
         """Give the next commits these fates; those after them arrive."""
@@ -150,7 +162,7 @@ async def open_proxy(dsn: str) -> AsyncIterator[Proxy]:
         ends = {writer}
         try:
             await proxy.flowing.wait()
-            if proxy.is_open:
+            if proxy.admit():
                 server_reader, server_writer = await _connect(dsn)
                 ends.add(server_writer)
                 proxy._ends |= ends

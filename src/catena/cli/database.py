@@ -52,9 +52,9 @@ def load_settings(**given: object) -> Settings:
 
 async def migrate_plainly(settings: Settings, urls: Urls) -> list[str]:
     """Bring the schema up to date; gives the names of what was applied. Raises SetupError."""
-    if settings.database_url:
-        await check_server(urls.owner, settings.database_connect_seconds)
     with telling_plainly():
+        if settings.database_url:
+            await check_server(urls.owner, settings.database_connect_seconds)
         return await migrate(urls.owner)
 
 
@@ -63,9 +63,10 @@ async def prepare(settings: Settings, urls: Urls) -> None:
     if not settings.database_url:
         await migrate_plainly(settings, urls)
         return
-    await check_server(urls.service, settings.database_connect_seconds)
-    pool = await open_checked_pool(settings, urls)
-    await pool.close()
+    with telling_plainly():
+        await check_server(urls.service, settings.database_connect_seconds)
+        pool = await open_checked_pool(settings, urls)
+        await pool.close()
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 
 from catena.db.migrate import list_migrations
+from catena.db.pool import is_lost
 from catena.errors import SetupError
 
 if TYPE_CHECKING:
@@ -39,11 +40,15 @@ _WHY: Final[Mapping[str, str]] = {
 
 @contextmanager
 def telling_plainly() -> Iterator[None]:
-    """Turn what PostgreSQL has against us into a SetupError with the reason in plain words."""
+    """Turn what PostgreSQL has against us into a SetupError with the reason in plain words; also
+    that it goes away, or is just starting or stopping.
+    """
     try:
         yield
-    except asyncpg.PostgresError as error:
-        why = _WHY.get(error.sqlstate or "")
+    except Exception as error:
+        why = _WHY.get(error.sqlstate or "") if isinstance(error, asyncpg.PostgresError) else None
+        if why is None and is_lost(error):
+            why = "PostgreSQL went away, or is just starting or stopping; try again."
         if why is None:
             raise
         raise SetupError(why) from error

@@ -15,6 +15,7 @@ import structlog
 
 from catena.db.pool import is_lost
 from catena.db.read.balances import read_balances
+from catena.db.tasks import stop_task
 from catena.errors import CatenaError, DatabaseUnavailable, NotFound, Overloaded
 from catena.ledger.balances import Balance
 
@@ -51,8 +52,7 @@ class SharedReads:
 
     async def close(self) -> None:
         """Stop; what waits is not answered."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await stop_task(self._task)
 
     async def _run(self) -> None:
         while True:

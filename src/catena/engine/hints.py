@@ -6,13 +6,13 @@ Invariant: nothing depends on them. A worker that hears none looks by itself.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from catena.db.pool import is_lost
+from catena.db.tasks import stop_task
 from catena.db.work import listening, tell_workers
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ class Teller:
 
     async def close(self) -> None:
         """Stop; a hint that was not sent is nobody's loss."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await stop_task(self._task)
 
     async def _run(self) -> None:
         while True:
@@ -70,5 +69,4 @@ async def keep_listening(pool: Pool, wake: Callable[[], None]) -> None:
         except Exception as error:  # noqa: BLE001  # only hints
             if not is_lost(error):
                 _log.exception("hints_not_heard")
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.sleep(_AGAIN_SECONDS)
+        await asyncio.sleep(_AGAIN_SECONDS)
