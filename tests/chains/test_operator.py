@@ -140,11 +140,19 @@ def test_a_wait_that_ran_out_past_the_pivot_waits_anew() -> None:
 
 
 def test_a_parked_undo_is_tried_again() -> None:
-    """With a new key: the last one was refused."""
+    """With a new key: the last one was refused. That refusal was the undo's, and is over with it;
+    nothing was tried meanwhile.
+    """
     story = undoing()
+    step = story.chain.steps["call"]
+    assert (step.failure, step.due_at) == (None, None)
+    assert step.undo_failure is not None
+    assert step.undo_failure.code == DECLINED.code
     story.do(operator.retry, "call", "they say so", "ada")
     assert story.call("call").key.endswith("undo.2")
     assert story.state == "rolled_back"
+    step = story.chain.steps["call"]
+    assert (step.failure, step.undo_failure) == (None, None)
 
 
 def test_what_was_done_outside_is_marked_so() -> None:

@@ -301,9 +301,15 @@ def _refuse_decision(chain: NaiveChain) -> str | None:
     return _refuse_command(chain, failing=None)
 
 
+def _impossible(step: NaiveStep) -> str:
+    """The refusal of what is not possible: of a step that waits for somebody, or of any other."""
+    waits = step.parked or step.state in ("unknown", "compensation_unknown")
+    return "decision_not_possible" if waits else "step_not_parked"
+
+
 def retry(chain: NaiveChain, step: NaiveStep) -> str | None:
     """Try what is parked once more."""
-    refused = _refuse_decision(chain) or (None if step.parked else "step_not_parked")
+    refused = _refuse_decision(chain) or (None if step.parked else _impossible(step))
     if refused is None:
         step.parked, step.due = False, chain.now
         step.tries, step.unheard = 0, 0
@@ -318,7 +324,7 @@ def mark_done(chain: NaiveChain, step: NaiveStep, result: dict[str, Any]) -> str
     unsure = step.state in ("unknown", "compensation_unknown")
     refused = _refuse_decision(chain)
     if refused is None and not (step.parked or unsure):
-        refused = "step_not_parked"
+        refused = _impossible(step)
     if refused is None and step.plan.kind not in ("call", "wait"):
         refused = "step_posts"
     if refused is None:
@@ -333,7 +339,7 @@ def mark_done(chain: NaiveChain, step: NaiveStep, result: dict[str, Any]) -> str
 def mark_refused(chain: NaiveChain, step: NaiveStep) -> str | None:
     """Nothing was done by a call whose outcome is unknown."""
     unsure = step.state == "unknown" or (step.parked and step.is_out)
-    refused = _refuse_decision(chain) or (None if unsure else "step_not_parked")
+    refused = _refuse_decision(chain) or (None if unsure else _impossible(step))
     if refused is None:
         _refuse(chain, step, "refused_by_hand", again=False)
         chain.run()
@@ -344,7 +350,7 @@ def skip(chain: NaiveChain, step: NaiveStep) -> str | None:
     """Go on without what is parked past the pivot, unless another step needs it."""
     refused = _refuse_decision(chain)
     if refused is None and not (step.parked and step.state == "pending"):
-        refused = "step_not_parked"
+        refused = _impossible(step)
     name = step.plan.name
     if refused is None and any(
         other.plan.lien == name

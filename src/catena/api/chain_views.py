@@ -87,6 +87,9 @@ class StepView(Struct, frozen=True, omit_defaults=True):
     deadline: Annotated[Moment | None, Meta(description="When its time runs out.")] = None
     result: Annotated[Any, Meta(description="What it gave to the steps after it.")] = None
     failure: FailureView | None = None
+    undo_failure: Annotated[
+        FailureView | None, Meta(description="Why it is not undone so far, as it was last told.")
+    ] = None
     commit_seq: Annotated[
         int, Meta(description="Its number among the steps that committed; undone in reverse.")
     ] = 0
@@ -254,6 +257,7 @@ def _view_step(chain: Chain, run: StepRun) -> StepView:
         deadline=run.deadline,
         result=settle(dict(run.result)) if run.result else None,
         failure=view_failure(run.failure),
+        undo_failure=view_failure(run.undo_failure),
         commit_seq=run.seq,
         entry_id=run.entry,
         undo_entry_id=run.undone_by,

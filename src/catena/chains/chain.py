@@ -58,6 +58,7 @@ class StepRun:
     inputs: Mapping[str, Any] | None = None
     result: Mapping[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
+    undo_failure: Failure | None = None
     seq: int = 0
     entry: str | None = None
     undone_by: str | None = None

@@ -206,6 +206,14 @@ def _lose(chain: Chain, run: StepRun, told: Told) -> None:
     run.due_at = told.due()
 
 
+def _lose_undo(chain: Chain, run: StepRun, told: Told) -> None:
+    del chain
+    run.tries = run.unheard = 0
+    run.parked = False
+    run.undo_failure = Failure.read(told.data)
+    run.due_at = told.due()
+
+
 def _put_off(chain: Chain, run: StepRun, told: Told) -> None:
     del chain
     if "round" in told.data:
@@ -231,7 +239,9 @@ def _complete_step(chain: Chain, run: StepRun, told: Told) -> None:
         names = [name for name, _ in chain.signals]
         del chain.signals[names.index(data["signal"])]
     if "extended" in data:
-        chain.pool.liens[data["lien"]].expires_at = told.after(data["extended"])
+        lien, later = chain.pool.liens[data["lien"]], told.after(data["extended"])
+        if lien.expires_at is not None and later is not None:  # one that never expires still does not
+            lien.expires_at = max(lien.expires_at, later)
 
 
 def _fail_step(chain: Chain, run: StepRun, told: Told) -> None:
@@ -254,6 +264,7 @@ def _compensate(chain: Chain, run: StepRun, told: Told) -> None:
 
 def _finish_undo(chain: Chain, run: StepRun, told: Told) -> None:
     del chain
+    run.undo_failure = None
     run.parked = False
     run.undone_by = told.entry()
 
@@ -270,9 +281,9 @@ def _refuse_undo(chain: Chain, run: StepRun, told: Told) -> None:
     del chain
     run.called = False
     run.undo_round = told.data.get("round", run.undo_round)
-    run.failure = Failure.read(told.data)
-    run.due_at = told.due()
+    run.undo_failure = Failure.read(told.data)
     run.parked = told.data.get("parked", False)
+    run.due_at = None if run.parked else told.due()
 
 
 def _stay_open(chain: Chain, run: StepRun, told: Told) -> None:
@@ -281,7 +292,9 @@ def _stay_open(chain: Chain, run: StepRun, told: Told) -> None:
     run.tries += 1
     run.unheard = told.data.get("unheard", 0)
     run.parked = told.data.get("parked", False)
-    if run.parked:
+    if run.parked and run.state is StepState.COMPENSATION_UNKNOWN:
+        run.undo_failure = Failure.read(told.data)
+    elif run.parked:
         run.failure = Failure.read(told.data)
     run.due_at = told.due()
 
@@ -304,7 +317,7 @@ _STEP_EVENTS: Final[Mapping[str, Callable[[Chain, StepRun, Told], None]]] = {
     StepState.FAILED: _fail_step,
     StepState.SKIPPED: _skip,
     StepState.COMPENSATING: _compensate,
-    StepState.COMPENSATION_UNKNOWN: _lose,
+    StepState.COMPENSATION_UNKNOWN: _lose_undo,
     StepState.COMPENSATED: _finish_undo,
     "asked": _ask_undo,
     "undo_refused": _refuse_undo,
