@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from catena.chains.expressions import Kind
 from catena.chains.step_types import Answer, Call, Direction, Input, Outcome, StepType
@@ -89,10 +89,10 @@ class Partner:
 
     type = StepType("call", {"x": Input(Kind.ANY, required=False)}, {"ok": Kind.BOOL}, undoes=True)
 
-    def check(self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None) -> str:
+    def check(self, inputs: object, compensation: object) -> tuple[()]:
         """Anything can be asked for."""
         del inputs, compensation
-        return ""
+        return ()
 
     def act(self, call: Call) -> Answer:
         """Take a call, and answer it."""

@@ -118,4 +118,4 @@ def test_a_partner_that_may_not_be_called_is_a_flaw(service: Api) -> None:
     answer = service.post("/v1/chains", {"steps": [step]})
     problem = read_problem(answer)
     assert (answer.status_code, problem["code"]) == (422, "invalid_chain")
-    assert problem["errors"][0]["pointer"] == "/steps/0/inputs"
+    assert problem["errors"][0]["pointer"] == "/steps/0/compensation/url"

@@ -73,4 +73,4 @@ def test_a_flaw_of_the_chain_to_start_is_told(service: Api) -> None:
     body = {"steps": [start(service.ledger, {"name": "x", "type": "nothing"})]}
     answer = service.post("/v1/chains", body)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_chain")
-    assert answer.json()["errors"][0]["pointer"] == "/steps/0/inputs"
+    assert answer.json()["errors"][0]["pointer"] == "/steps/0/inputs/chain"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from catena.chains.definition import Definition, Need, Retry, Step
 from catena.chains.expressions import Kind
-from catena.chains.step_types import Answer, Call, Catalogue, Input, Outcome, StepType
+from catena.chains.step_types import Answer, Call, Catalogue, Fault, Input, Outcome, StepType
 
 __all__ = [
     "CATALOGUE",
@@ -17,6 +17,7 @@ __all__ = [
     "ask",
     "call",
     "reserve",
+    "say",
     "transfer",
 ]
 
@@ -27,25 +28,40 @@ B: Final = "acct_" + "b" * 32
 class Partner:
     """A partner whose answers whoever plays it gives."""
 
-    def __init__(self, name: str, *, undoes: bool) -> None:
+    def __init__(self, name: str, *, undoes: bool, undo: Mapping[str, Input] | None = None) -> None:
         inputs = {
             "amount": Input(Kind.INT, required=False),
             "body": Input(Kind.ANY, required=False),
         }
         results = {"amount": Kind.INT, "body": Kind.ANY}
-        self.type = StepType(name, inputs, results, undoes=undoes)
+        self.type = StepType(name, inputs, results, undoes, undo or {})
 
-    def check(self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None) -> str:
-        """Nothing but a body that says so is wrong."""
-        del compensation
-        return "The body is wrong." if inputs.get("body") == "wrong" else ""
+    def check(
+        self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None
+    ) -> Iterator[Fault]:
+        """Nothing but a body that says so is wrong, and an undo."""
+        if inputs.get("body") == "wrong":
+            yield Fault("inputs/body", "The body is wrong.")
+        if compensation is not None and compensation.get("undo") == "wrong":
+            yield Fault("compensation", "That undoes nothing.")
 
     async def call(self, call: Call) -> Answer:
         """Nobody calls it here."""
         return Answer(Outcome.UNKNOWN, code=call.key)
 
 
-CATALOGUE: Final = Catalogue([Partner("call", undoes=True), Partner("ask", undoes=False)])
+_SAID: Final = {
+    "url": Input(Kind.STRING),
+    "method": Input(Kind.STRING, required=False, constant=True),
+    "body": Input(Kind.ANY, required=False),
+}
+CATALOGUE: Final = Catalogue(
+    [
+        Partner("call", undoes=True),
+        Partner("ask", undoes=False),
+        Partner("say", undoes=True, undo=_SAID),
+    ]
+)
 UNDO: Final = {"undo": True}
 
 
@@ -98,6 +114,11 @@ def call(name: str, *before: str, **rest: Any) -> Step:  # noqa: ANN401
 def ask(name: str, *before: str, **rest: Any) -> Step:  # noqa: ANN401
     """A step that asks a partner something, and needs no undoing."""
     return Step(name, "ask", rest.pop("inputs", {}), needs(*before), **rest)
+
+
+def say(name: str, url: Any, *before: str, **undo: Any) -> Step:  # noqa: ANN401
+    """A step that calls a partner, and says how that is undone."""
+    return Step(name, "say", {}, needs(*before), compensation={"url": url, **undo})
 
 
 _TWICE: Final = Retry(2)

@@ -6,12 +6,12 @@ import datetime as dt
 
 import pytest
 
-from catena.chains import calls, machine
+from catena.chains import calls, machine, operator
 from catena.chains.definition import Retry, Step
 from catena.chains.history import Failure
 from catena.chains.step_types import Answer, Direction, Outcome
 from catena.settings import LIMITS
-from tests.chains.shapes import A, B, ask, call, needs, transfer
+from tests.chains.shapes import A, B, ask, call, needs, say, transfer
 from tests.chains.story import APPROVED, DECLINED, LATER, LOST, NOT_FOUND, PENDING, Story
 
 FORWARD, LOOK_UP, CANCEL, UNDO = (
@@ -462,3 +462,49 @@ def test_what_is_said_of_a_refusal_is_bounded(code: str, detail: str, kept: str,
     story = Story(call("call"))
     story.call("call", Answer(Outcome.DECLINED, code=code, detail=detail))
     assert story.chain.failure == Failure(kept, told, "call")
+
+
+ID = {"cel": "'/payouts/' + steps.say.body.id"}
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_an_undo_is_said_in_what_its_step_gave(asked: bool) -> None:  # noqa: FBT001
+    """Over its own result and those of what it depends on, the same in every call of it."""
+    body = {"of": [{"cel": "steps.call.amount"}]}
+    story = Story(
+        call("call"),
+        say("say", ID, "call", body=body),
+        transfer("pay", A, B, 11, "say"),
+    )
+    story.call("call", Answer(Outcome.APPROVED, {"amount": 3}))
+    made = story.call("say", Answer(Outcome.APPROVED, {"body": {"id": "p7"}}))
+    assert made.compensation == {"url": ID, "body": body}
+    undo = story.begin("say")
+    if asked:
+        story.answer(undo, LOST)
+        undo = story.wait(1).begin("say")
+    assert undo.compensation == {"url": "/payouts/p7", "body": {"of": [3]}}
+    assert story.answer(undo, APPROVED)
+    story.call("call")
+    assert story.state == "rolled_back"
+
+
+@pytest.mark.parametrize("result", [{}, {"body": None}, {"body": {"id": 7}}])
+def test_an_undo_that_cannot_be_said_waits_for_a_person(result: dict[str, object]) -> None:
+    """It is parked and says why; the others are undone, and somebody says what became of it."""
+    story = Story(call("call"), say("say", ID, "call"), transfer("pay", A, B, 11, "say"))
+    story.call("call")
+    story.call("say", Answer(Outcome.APPROVED, result))
+    for _ in range(2):
+        assert story.do(calls.begin, "say") is None
+        run = story.chain.steps["say"]
+        assert (str(run.state), run.parked, run.undo_attempt) == ("compensating", True, 0)
+        assert run.failure is not None
+        assert run.failure.code == "expression_failed"
+        assert run.failure.detail.startswith("url: ")
+        story.do(operator.retry, "say", "again", "ops")
+    story.do(calls.begin, "say")
+    story.call("call")
+    assert story.state == "rolling_back"
+    story.do(operator.mark_done, "say", {}, "by telephone", "ops")
+    assert story.state == "rolled_back"

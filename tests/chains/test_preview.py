@@ -12,7 +12,7 @@ from catena.ledger.accounts import Account, Side
 from catena.ledger.corrections import Correction
 from catena.ledger.entries import Entry, EntryType, Line
 from tests.chains.books import LEDGER, NOW, wallet
-from tests.chains.shapes import CATALOGUE, A, B, ask, call, needs, reserve, transfer
+from tests.chains.shapes import CATALOGUE, A, B, ask, call, needs, reserve, say, transfer
 
 ID = "cte_" + "c" * 32
 DEPOSIT = Entry(
@@ -127,3 +127,10 @@ def test_dry_books_copy_what_they_are_asked_for() -> None:
     assert books.account(A) is not accounts[A]
     assert (list(books.accounts), len(books.accounts)) == ([A], 1)
     assert books.jitter() == 0.5
+
+
+def test_an_undo_needs_no_result_that_nobody_assumed() -> None:
+    """What it would say of a step that was never called is not asked."""
+    played = _play(say("say", {"cel": "steps.say.body.id"}), transfer("pay", A, B, 11, "say"))
+    assert played.chain.state == "rolled_back"
+    assert played.chain.steps["say"].failure is None

@@ -10,10 +10,11 @@ import pytest
 
 from catena.chains.definition import Step
 from catena.chains.funding import worst_funding
+from catena.chains.step_types import NOTHING
 from catena.chains.validator import find_flaws, find_uncovered, sort_effects
 from catena.ledger.accounts import Account, AccountType
 from tests.chains.books import LEDGER, wallet
-from tests.chains.shapes import CATALOGUE, A, B, ask, call, needs, reserve, transfer
+from tests.chains.shapes import CATALOGUE, A, B, ask, call, needs, reserve, say, transfer
 
 SAME: dict[str, Any] = {}
 CEL = {"cel": "1"}
@@ -59,7 +60,21 @@ def _wait(name: str = "wait", *before: str, **rest: Any) -> Step:  # noqa: ANN40
         ([call("a", pivot=True, compensation={"u": 1})], ("a", "compensation")),
         ([call("a", compensation=None)], ("a", "compensation")),
         ([ask("a", compensation={"u": 1})], ("a", "compensation")),
-        ([call("a", inputs={"body": "wrong"})], ("a", "inputs")),
+        ([call("a", inputs={"body": "wrong"})], ("a", "inputs/body")),
+        ([call("a", inputs={"body": "wrong"}, compensation=NOTHING)], ("a", "inputs/body")),
+        ([call("a", compensation={"undo": "wrong"})], ("a", "compensation")),
+        ([ask("a", inputs={"amount": {"inner": CEL}})], ("a", "inputs/amount")),
+        ([say("a", None)], ("a", "compensation/url")),
+        ([say("a", 1)], ("a", "compensation/url")),
+        ([say("a", "u", other=1)], ("a", "compensation/other")),
+        ([say("a", "u", method=CEL)], ("a", "compensation/method")),
+        ([say("a", {"cel": "1"})], ("a", "compensation/url")),
+        ([say("a", {"inner": CEL})], ("a", "compensation/url")),
+        ([say("a", {"cel": "steps.a.state"})], ("a", "compensation/url")),
+        ([say("a", {"cel": "steps.a.amount"})], ("a", "compensation/url")),
+        ([say("a", {"cel": "string(steps.a.other)"})], ("a", "compensation/url")),
+        ([say("a", "u", body=[{"cel": "1 +"}])], ("a", "compensation/body")),
+        ([_wait("a"), say("b", {"cel": "string(steps.a.payload)"})], ("b", "compensation/url")),
         ([call("a", goes_on=True)], ("a", "on_timeout")),
         ([_wait("a", inputs={"seconds": 1, "signal": "b"})], ("a", "inputs")),
         ([_wait("a", inputs={"seconds": 0})], ("a", "inputs/seconds")),
@@ -98,7 +113,8 @@ def test_what_is_right_has_no_flaw() -> None:
         call("call", inputs={"body": {"a": [{"cel": "chain.id"}]}}),
         transfer("pay", A, B, {"cel": "steps.call.amount"}, "call*", when=("true",)),
         _wait("wait", "pay", inputs={"seconds": 1.5}),
-        call("free", compensation={"type": "none"}, inputs={"body": "wrong"}),
+        call("free", compensation=NOTHING),
+        say("said", {"cel": "string(steps.said.amount + steps.call.amount)"}, "call", body=[CEL]),
         call("pivot", "wait", "free", pivot=True),
     ]
     assert find_flaws(steps, CATALOGUE) == []

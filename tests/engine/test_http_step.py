@@ -139,6 +139,21 @@ async def test_what_was_done_is_undone(database: Database, words: list[Any]) -> 
         await prove(world)
 
 
+async def test_an_undo_names_what_the_partner_gave(database: Database) -> None:
+    """Its URL and its body are computed from the answer, and checked like any other."""
+    async with run_partner(charge=[{"id": "p7"}]) as partner, run_world(database) as world:
+        undo = {
+            "url": {"cel": f"'{partner.url}/charge/' + steps.charge.body.id"},
+            "method": "DELETE",
+            "body": {"payout": {"cel": "steps.charge.body.id"}},
+        }
+        ended = await world.ended(await fail_late(world, partner, compensation=undo))
+        assert ended.state is ChainState.ROLLED_BACK
+        (heard,) = [heard for heard in partner.heard if heard.method == "DELETE"]
+        assert (heard.path, heard.body) == ("/charge/p7", {"payout": "p7"})
+        await prove(world)
+
+
 @pytest.mark.parametrize(("word", "effects"), [("approve", 1), ("decline", 0)])
 async def test_a_partner_that_cannot_give_up_is_asked_until_it_decides(
     database: Database, word: str, effects: int
@@ -176,12 +191,12 @@ async def test_a_refused_undo_waits_for_an_operator(database: Database) -> None:
         await prove(world)
 
 
-async def fail_late(world: World, partner: Partner) -> str:
+async def fail_late(world: World, partner: Partner, **told: Any) -> str:  # noqa: ANN401
     """A chain that fails behind its call; gives its id."""
     a, b = await open_wallets(world, 1000, 0)
     chain = await world.scribe.chain(
         transfer("pay", a, b, 400),
-        call(partner, "charge", "pay"),
+        call(partner, "charge", "pay", **told),
         transfer("more", a, b, 5000, "charge"),
     )
     return chain.id

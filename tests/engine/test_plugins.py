@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
 
 import pytest
 
@@ -19,10 +17,10 @@ class Plain:
     def __init__(self, name: str = "plain") -> None:
         self.type = StepType(name, {}, {})
 
-    def check(self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None) -> str:
+    def check(self, inputs: object, compensation: object) -> tuple[()]:
         """All is well."""
         del inputs, compensation
-        return ""
+        return ()
 
     async def call(self, call: Call) -> Answer:
         """All is done."""

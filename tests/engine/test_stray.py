@@ -38,7 +38,8 @@ async def tell(world: World, work: Work, call: Call, found: Answer, late: int = 
     act = partial(
         answer, step=call.step, direction=Direction.FORWARD, attempt=call.attempt, found=found
     )
-    stray = (stray_id(call), partial(define_stray, call=call, found=found))
+    define = partial(define_stray, call=call, found=found, catalogue=world.app.catalogue)
+    stray = (stray_id(call), define)
     fence = (work.step, work.fence - late)
     await world.scribe.submit([RunChain(call.chain, act, fence, stray=stray)], key=None)
 
@@ -106,3 +107,33 @@ async def test_a_late_approval_of_what_is_done_changes_nothing(database: Databas
                 "SELECT count(*) FROM chains WHERE ledger_id = $1", world.scribe.number
             )
         assert count == 1
+
+
+@pytest.mark.parametrize(
+    "body", [{"id": "p7"}, {"id": "p7", "note": {"cel": "no ("}}, {"id": {"cel": "1"}}]
+)
+async def test_a_late_approval_is_undone_in_what_it_gave(
+    database: Database, body: dict[str, object]
+) -> None:
+    """The words of the undo see the answer that came late; where it is no such, a person decides.
+
+    Whatever a partner says is never taken for an expression.
+    """
+    async with run_partner() as partner, run_world(database, works=False) as world:
+        inputs = {"url": f"{partner.url}/pay"}
+        undo = {"url": {"cel": f"'{partner.url}/pay/' + steps.pay.body.id"}, "method": "DELETE"}
+        chain = await world.scribe.chain(Step("pay", "http", inputs, compensation=undo))
+        work, call = await take(world, chain)
+        await tell(world, work, call, DECLINED)
+        found = Answer(Outcome.APPROVED, {"status": 200, "body": body})
+        await tell(world, work, call, found, late=1)
+        async with run_world(database) as other:
+            seen = World(other.app, world.scribe)
+            if body["id"] == "p7":
+                good = await seen.ended(stray_id(call))
+                assert good.state is ChainState.COMPLETED
+                assert [(it.method, it.path) for it in partner.heard] == [("DELETE", "/pay/p7")]
+                assert partner.heard[0].body["result"] == {"status": 200, "body": body}
+            else:
+                good = await seen.until(stray_id(call), lambda chain: bool(chain.steps))
+                assert list(good.steps) == ["decided"]

@@ -20,8 +20,8 @@ from catena.chains.forward import is_ready
 from catena.chains.history import Failure
 from catena.chains.machine import run as run_on
 from catena.chains.outcomes import RUNNING, fail_step, finish_step, park
-from catena.chains.reasons import tidy_code, tidy_reason
-from catena.chains.resolve import resolve_inputs
+from catena.chains.reasons import tidy_answer
+from catena.chains.resolve import resolve_inputs, resolve_undo
 from catena.chains.states import ChainState, StepState
 from catena.chains.step_types import Answer, Call, Catalogue, Direction, Outcome
 from catena.settings import LIMITS
@@ -108,7 +108,8 @@ def key_of(chain: Chain, run: StepRun, direction: Direction) -> str:
 def begin(chain: Chain, books: Books, step: str) -> Call | None:
     """Commit the intent of the step's next call, and give the call; None when none is due now.
 
-    A step whose inputs come to nothing fails instead. What the clock has decided comes first.
+    A step whose inputs come to nothing fails instead; an undo is parked. What the clock has decided
+    comes first.
     """
     run_on(chain, books)
     due = next((d for d in due_calls(chain, books.now, books.catalogue) if d.step == step), None)
@@ -118,6 +119,10 @@ def begin(chain: Chain, books: Books, step: str) -> Call | None:
     inputs = _inputs_of(chain, books, run)
     if isinstance(inputs, Broken):
         _break(chain, books, run, inputs)
+        return None
+    undo = _undo_of(chain, books, run, direction)
+    if isinstance(undo, Broken):
+        _break_undo(chain, books, run, undo)
         return None
     seconds = min(books.call_seconds, run.definition.timeout_seconds or books.call_seconds)
     _intend(chain, books, run, direction, inputs, seconds)
@@ -130,7 +135,7 @@ def begin(chain: Chain, books: Books, step: str) -> Call | None:
         key_of(chain, run, direction),
         run.attempt if direction in _FORWARD else run.undo_attempt,
         inputs,
-        run.definition.compensation,
+        undo,
         run.result,
         books.now + dt.timedelta(seconds=seconds),
         seconds,
@@ -142,6 +147,15 @@ def _inputs_of(chain: Chain, books: Books, run: StepRun) -> Mapping[str, Any] | 
     if run.inputs is not None:
         return run.inputs
     return resolve_inputs(chain, run.definition, books.catalogue)
+
+
+def _undo_of(
+    chain: Chain, books: Books, run: StepRun, direction: Direction
+) -> Mapping[str, Any] | Broken | None:
+    """What undoes the step: in its own words, until it is undone."""
+    if direction in _FORWARD:
+        return run.definition.compensation
+    return resolve_undo(chain, run.definition, run.result, books.catalogue)
 
 
 def _intend(
@@ -178,6 +192,15 @@ def _break(chain: Chain, books: Books, run: StepRun, broken: Broken) -> None:
         run_on(chain, books)
 
 
+def _break_undo(chain: Chain, books: Books, run: StepRun, broken: Broken) -> None:
+    """An expression of what undoes a step comes to nothing: a person can undo it by other means."""
+    if run.state is StepState.COMPLETED:
+        chain.note(books.now, run.name, StepState.COMPENSATING)
+    told = Failure("expression_failed", broken.reason).describe()
+    chain.note(books.now, run.name, "undo_refused", **told, parked=True)
+    run_on(chain, books)
+
+
 # --- answers ----------------------------------------------------------------------------------
 
 
@@ -189,7 +212,7 @@ def answer(
     if run is None:
         return False
     if found.code or found.detail:
-        found = _tidy(found)
+        found = tidy_answer(found)
     if direction in _ASKED and found.outcome is Outcome.DECLINED and not found.permanent:
         # That may be said of the question: nothing is re-keyed or undone for it.
         found = found._replace(outcome=Outcome.UNKNOWN)
@@ -203,14 +226,6 @@ def answer(
         _take_undo(chain, books, run, found)
     run_on(chain, books)
     return True
-
-
-def _tidy(found: Answer) -> Answer:
-    """What it says of itself is a partner's, or a plugin's."""
-    code, detail = tidy_code(found.code), found.detail
-    if not code:
-        detail = detail or found.code
-    return found._replace(code=code, detail=tidy_reason(detail))
 
 
 def _is_open(chain: Chain, run: StepRun, attempt: int, found: Answer) -> bool:

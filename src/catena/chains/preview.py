@@ -17,6 +17,7 @@ from catena.chains.books import Books, Entry, How, make_proceeds
 from catena.chains.calls import answer, begin, due_calls
 from catena.chains.chain import Chain, StepRun
 from catena.chains.definition import NO_RETRY, Definition, Family, Step
+from catena.chains.expressions import find_expressions
 from catena.chains.history import Failure
 from catena.chains.postings import Assets
 from catena.chains.states import StepState
@@ -223,10 +224,7 @@ def play(
 
     A refusal is final at once: another attempt would find the same books.
     """
-    steps = [
-        step if step.retry is NO_RETRY else replace(step, retry=NO_RETRY)
-        for step in definition.steps
-    ]
+    steps = [_play_step(step) for step in definition.steps]
     chain = _Watched(id, books)
     machine.create(chain, books, replace(definition, steps=steps, open=False), None)
     machine.start(chain, books)
@@ -234,6 +232,13 @@ def play(
         if chain.is_ended or not _move(chain, books, assume):
             break
     return Played(chain, chain.standings, frozenset(books.missing))
+
+
+def _play_step(step: Step) -> Step:
+    """The step without retries; undone in no words that need a result which nobody has assumed."""
+    if step.retry is not NO_RETRY:
+        step = replace(step, retry=NO_RETRY)
+    return replace(step, compensation={}) if find_expressions(step.compensation) else step
 
 
 def _move(chain: Chain, books: DryBooks, assume: Mapping[str, Mapping[str, Any]]) -> bool:

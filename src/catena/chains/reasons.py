@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from catena.chains.step_types import Answer
 from catena.settings import LIMITS
 
-__all__ = ["CODE", "tidy_code", "tidy_reason"]
+__all__ = ["CODE", "tidy_answer", "tidy_code", "tidy_reason"]
 
 CODE: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")
 """What a code of a refusal looks like; a step's `retry.never` can name it."""
@@ -26,3 +27,10 @@ def tidy_reason(text: str) -> str:
     """The text in one line that can be printed, cut where it is too long."""
     printed = "".join(letter if letter.isprintable() else " " for letter in text)
     return " ".join(printed.split())[: LIMITS.reason_characters].rstrip()
+
+
+def tidy_answer(found: Answer) -> Answer:
+    """The answer with a code and a reason that a chain can keep, whoever gave it."""
+    code = tidy_code(found.code)
+    detail = found.detail or ("" if code else found.code)
+    return found._replace(code=code, detail=tidy_reason(detail))

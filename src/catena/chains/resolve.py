@@ -18,12 +18,13 @@ from catena.chains.expressions import (
     find_expressions,
     is_expression,
 )
+from catena.chains.step_types import Input
 
 if TYPE_CHECKING:
     from catena.chains.chain import Chain
     from catena.chains.step_types import Catalogue
 
-__all__ = ["ancestors", "holds", "resolve_inputs", "variables_of"]
+__all__ = ["ancestors", "holds", "resolve_inputs", "resolve_undo", "variables_of"]
 
 _CHAIN_VARIABLES: Final = (
     ("chain.id", Kind.STRING),
@@ -44,11 +45,12 @@ def ancestors(steps: Mapping[str, Step], name: str) -> set[str]:
     return found
 
 
-def variables_of(steps: Iterable[Step], catalogue: Catalogue) -> Variables:
-    """The variables that results of these steps give, with their types."""
+def variables_of(steps: Iterable[Step], catalogue: Catalogue, *, states: bool = True) -> Variables:
+    """The variables that these steps give, with their types: `states` as well as results."""
     variables = list(_CHAIN_VARIABLES)
     for step in steps:
-        variables.append((f"steps.{step.name}.state", Kind.STRING))
+        if states:
+            variables.append((f"steps.{step.name}.state", Kind.STRING))
         type = catalogue.find(step.type)
         if type is not None:
             variables += [
@@ -63,15 +65,37 @@ def resolve_inputs(chain: Chain, step: Step, catalogue: Catalogue) -> dict[str, 
     if not find_expressions(inputs):
         return dict(inputs)
     type = catalogue.find(step.type)
-    scope = _Scope(chain, step, catalogue)
+    return _resolve(inputs, type.inputs if type else {}, _Scope(chain, step, catalogue))
+
+
+def resolve_undo(
+    chain: Chain, step: Step, result: Mapping[str, Any], catalogue: Catalogue
+) -> Mapping[str, Any] | Broken | None:
+    """The step's compensation with every expression replaced, where its type says what it takes.
+
+    `result`: what the step gave. States are not seen: they change while a chain is rolled back, and
+    every call of an undo says the same.
+    """
+    words, type = step.compensation, catalogue.find(step.type)
+    if type is None or not type.undo or not find_expressions(words):
+        return words
+    return _resolve(words or {}, type.undo, _Scope(chain, step, catalogue, result))
+
+
+def _resolve(
+    values: Mapping[str, Any], table: Mapping[str, Input], scope: _Scope
+) -> dict[str, Any] | Broken:
     resolved = {}
-    for name, value in inputs.items():
-        wanted = type.inputs[name].kind if type and name in type.inputs else Kind.ANY
-        found = scope.resolve(value, wanted)
+    for name, value in values.items():
+        wanted = table.get(name, _ANY)
+        found = value if wanted.constant else scope.resolve(value, wanted.kind)
         if isinstance(found, Broken):
             return Broken(f"{name}: {found.reason}")
         resolved[name] = found
     return resolved
+
+
+_ANY: Final = Input(Kind.ANY)
 
 
 def holds(chain: Chain, step: Step, catalogue: Catalogue) -> bool | Broken:
@@ -87,13 +111,23 @@ def holds(chain: Chain, step: Step, catalogue: Catalogue) -> bool | Broken:
 
 
 class _Scope:
-    """What one step's expressions see."""
+    """What one step's expressions see: those of its compensation its own `result`, too."""
 
-    def __init__(self, chain: Chain, step: Step, catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        step: Step,
+        catalogue: Catalogue,
+        result: Mapping[str, Any] | None = None,
+    ) -> None:
         steps = {name: run.definition for name, run in chain.steps.items()}
         seen = sorted(ancestors(steps, step.name))
-        self._variables = variables_of([steps[name] for name in seen], catalogue)
+        known = [steps[name] for name in seen]
         self._values = dict(_values(chain, seen))
+        if result is not None:
+            known.append(step)
+            self._values.update(_results(step.name, result))
+        self._variables = variables_of(known, catalogue, states=result is None)
 
     def resolve(self, value: Any, wanted: Kind) -> Any:  # noqa: ANN401  # any JSON
         if is_expression(value):
@@ -114,5 +148,8 @@ def _values(chain: Chain, seen: Iterable[str]) -> Iterator[tuple[str, Any]]:
     for name in seen:
         run = chain.steps[name]
         yield f"steps.{name}.state", str(run.state)
-        for field, value in run.result.items():
-            yield f"steps.{name}.{field}", value
+        yield from _results(name, run.result)
+
+
+def _results(name: str, result: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    return ((f"steps.{name}.{field}", value) for field, value in result.items())

@@ -15,10 +15,14 @@ from catena.chains.expressions import Kind
 
 __all__ = [
     "BUILT_IN",
+    "HTTP",
+    "HTTP_METHODS",
+    "NOTHING",
     "Answer",
     "Call",
     "Catalogue",
     "Direction",
+    "Fault",
     "Input",
     "Outcome",
     "Outside",
@@ -36,13 +40,26 @@ class Input(NamedTuple):
 
 class StepType(NamedTuple):
     """What a type takes and gives. `undoes`: a committed step needs undoing by another call, so
-    each has a compensation or is the pivot. `asks`: its partner can be asked about a key.
+    each has a compensation or is the pivot. `undo`: what a compensation takes, over the results of
+    its own step, too; empty where the type's own check says what it may be.
     """
 
     name: str
     inputs: Mapping[str, Input]
     results: Mapping[str, Kind]
     undoes: bool = False
+    undo: Mapping[str, Input] = {}
+
+
+class Fault(NamedTuple):
+    """What is wrong with a step, and with which part: `inputs/url`, `compensation`."""
+
+    part: str
+    text: str
+
+
+NOTHING: Final[Mapping[str, Any]] = {"type": "none"}
+"""The compensation that says: nothing needs undoing."""
 
 
 class Direction(StrEnum):
@@ -115,8 +132,12 @@ class Outside(Protocol):
 
     type: StepType
 
-    def check(self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None) -> str:
-        """Why a step cannot ask for this, or an empty text."""
+    def check(
+        self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None
+    ) -> Iterable[Fault]:
+        """Why a step cannot ask for this, beside what its type says of both: known inputs of the
+        right kinds, or expressions. `compensation`: None where there is nothing to undo.
+        """
 
     async def call(self, call: Call) -> Answer:
         """Make a call."""
@@ -250,6 +271,29 @@ BUILT_IN: Final[Mapping[str, StepType]] = {
     )
 }
 """The types that need nobody outside."""
+
+
+HTTP_METHODS: Final = ("DELETE", "PATCH", "POST", "PUT")
+"""The methods that have an effect."""
+
+_METHOD: Final = Input(Kind.STRING, required=False, constant=True)
+_BODY: Final = Input(Kind.ANY, required=False)
+_URL: Final = Input(Kind.STRING)
+
+HTTP: Final = StepType(
+    "http",
+    {
+        "url": _URL,
+        "method": _METHOD,
+        "body": _BODY,
+        "look_up_url": _TEXT,
+        "cancel_url": _TEXT,
+    },
+    {"status": Kind.INT, "body": Kind.ANY},
+    undoes=True,
+    undo={"url": _URL, "method": _METHOD, "body": _BODY, "look_up_url": _TEXT},
+)
+"""The type that calls a partner over HTTP; who carries it out is the engine's."""
 
 
 class Catalogue:

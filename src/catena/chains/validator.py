@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from catena.chains.definition import Family, Step
 from catena.chains.expressions import (
@@ -22,7 +22,7 @@ from catena.chains.expressions import (
 from catena.chains.funding import Effect, effects_of, uncovered
 from catena.chains.postings import Assets
 from catena.chains.resolve import ancestors, variables_of
-from catena.chains.step_types import Catalogue, Input, StepType
+from catena.chains.step_types import NOTHING, Catalogue, Input, StepType
 from catena.ids import ACCOUNT, ENTRY, is_id
 from catena.ledger.accounts import Account
 from catena.money import MAX_AMOUNT_MINOR
@@ -69,7 +69,10 @@ def find_flaws(steps: Sequence[Step], catalogue: Catalogue) -> list[Flaw]:
     if circle is not None:
         return [Flaw(circle, "depends_on", "The steps depend on each other in a circle.")]
     for step in steps:
-        flaws += _find_inputs(step, by_name, catalogue)
+        found = list(_find_inputs(step, by_name, catalogue))
+        if not found and step.family is Family.OUTSIDE:
+            found = list(_find_faults(step, catalogue))
+        flaws += found
     return flaws + list(_find_pivot(by_name))
 
 
@@ -119,38 +122,64 @@ def _find_inputs(step: Step, steps: Steps, catalogue: Catalogue) -> Iterator[Fla
     if type is None:
         yield Flaw(step.name, "type", "There is no step type of this name.")
         return
-    inputs = step.inputs
-    for name in inputs.keys() - type.inputs.keys():
-        yield Flaw(step.name, f"inputs/{name}", "The type has no such input.")
-    for name, wanted in type.inputs.items():
-        value = inputs.get(name)
-        if value is not None:
-            texts = find_expressions(value)
-            if texts:
-                yield from _find_expressions(step, name, texts, wanted, steps, catalogue)
-            elif said := _blame_constant(name, value, wanted.kind):
-                yield Flaw(step.name, f"inputs/{name}", said)
-        elif wanted.required:
-            yield Flaw(step.name, f"inputs/{name}", "This input is required.")
+    yield from _find_values(step, ("inputs", step.inputs), type.inputs, steps, catalogue)
+    undo = step.compensation
+    if type.undo and undo is not None and undo != NOTHING and not step.pivot:
+        yield from _find_values(step, ("compensation", undo), type.undo, steps, catalogue)
     for condition in step.when:
         yield from _find_expression(step, "when", condition, Kind.BOOL, steps, catalogue)
     yield from _find_lien(step, steps)
-    yield from _find_rest(step, type, catalogue)
+    yield from _find_rest(step, type)
+
+
+def _find_faults(step: Step, catalogue: Catalogue) -> Iterator[Flaw]:
+    """What the type itself finds in inputs that are of the right kinds."""
+    undo = None if step.compensation == NOTHING else step.compensation
+    for part, text in catalogue.outside[step.type].check(step.inputs, undo):
+        yield Flaw(step.name, part, text)
+
+
+def _find_values(
+    step: Step,
+    said: tuple[str, Mapping[str, Any]],
+    table: Mapping[str, Input],
+    steps: Steps,
+    catalogue: Catalogue,
+) -> Iterator[Flaw]:
+    """Flaws of what a step says in a part of it, of which the table knows what it may be."""
+    part, values = said
+    for name in values.keys() - table.keys():
+        yield Flaw(step.name, f"{part}/{name}", "The type has no such input.")
+    for name, wanted in table.items():
+        value = values.get(name)
+        if value is not None:
+            texts = find_expressions(value)
+            if texts:
+                here = f"{part}/{name}", value
+                yield from _find_expressions(step, here, texts, wanted, steps, catalogue)
+            elif text := _blame_constant(name, value, wanted.kind):
+                yield Flaw(step.name, f"{part}/{name}", text)
+        elif wanted.required:
+            yield Flaw(step.name, f"{part}/{name}", "This input is required.")
 
 
 def _find_expressions(
     step: Step,
-    name: str,
+    here: tuple[str, object],
     texts: Sequence[str],
     wanted: Input,
     steps: Steps,
     catalogue: Catalogue,
 ) -> Iterator[Flaw]:
-    part = f"inputs/{name}"
+    part, value = here
     if wanted.constant:
         yield Flaw(step.name, part, "This input is needed before anything has run: a constant.")
         return
-    kind = wanted.kind if is_expression(step.inputs[name]) else Kind.ANY
+    whole = is_expression(value)
+    if not whole and wanted.kind is not Kind.ANY:
+        yield Flaw(step.name, part, f"This input is a {wanted.kind}.")
+        return
+    kind = wanted.kind if whole else Kind.ANY
     for text in texts:
         yield from _find_expression(step, part, text, kind, steps, catalogue)
 
@@ -187,8 +216,11 @@ def _find_expression(
     step: Step, part: str, text: str, wanted: Kind, steps: Steps, catalogue: Catalogue
 ) -> Iterator[Flaw]:
     seen = [steps[name] for name in ancestors(steps, step.name)]
+    undoing = part.startswith("compensation")
+    if undoing:
+        seen.append(step)
     try:
-        _, kind = compile_expression(text, variables_of(seen, catalogue))
+        _, kind = compile_expression(text, variables_of(seen, catalogue, states=not undoing))
     except BadExpression as error:
         yield Flaw(step.name, part, f"The expression does not compile: {error}")
         return
@@ -210,12 +242,8 @@ def _find_lien(step: Step, steps: Steps) -> Iterator[Flaw]:
 _ON_RESERVED: Final = frozenset({"lien.extend", "lien.release", "capture"})
 
 
-def _find_rest(step: Step, type: StepType, catalogue: Catalogue) -> Iterator[Flaw]:
+def _find_rest(step: Step, type: StepType) -> Iterator[Flaw]:
     yield from _find_compensation(step, type)
-    if step.family is Family.OUTSIDE and step.compensation != {"type": "none"}:
-        said = catalogue.outside[step.type].check(step.inputs, step.compensation)
-        if said:
-            yield Flaw(step.name, "inputs", said)
     if step.goes_on and step.family is not Family.WAIT:
         yield Flaw(step.name, "on_timeout", "Only a wait can go on when its time runs out.")
     for name in _TIMES & step.inputs.keys():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +19,16 @@ from catena.chains.expressions import Kind, find_expressions
 from catena.chains.history import Failure
 from catena.chains.refusals import ChainRefused, Command, refuse
 from catena.chains.states import CHAIN_ENDS, ChainState
-from catena.chains.step_types import Answer, Call, Catalogue, Direction, Input, Outcome, StepType
+from catena.chains.step_types import (
+    Answer,
+    Call,
+    Catalogue,
+    Direction,
+    Fault,
+    Input,
+    Outcome,
+    StepType,
+)
 from catena.chains.validator import find_flaws
 from catena.db.load_chains import load_chain_states
 from catena.ids import CHAIN, derive_within
@@ -69,25 +78,29 @@ class ChainStep:
         self._catalogue, self._pool, self._journal = catalogue, pool, journal
         self._find_ledger = find_ledger
 
-    def check(self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None) -> str:
-        """Why a step cannot ask for this, or an empty text."""
-        plans = [inputs.get("chain")]
-        if compensation is not None and compensation != _CANCEL:
-            if compensation.keys() != {"chain"}:
-                return 'The compensation is a `chain` to start, or {"type": "cancel"}.'
-            plans.append(compensation["chain"])
-        return next(filter(None, map(self._check_plan, plans)), "")
+    def check(
+        self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None
+    ) -> Iterator[Fault]:
+        """Why a step cannot ask for this."""
+        yield from self._check_plan("inputs/chain", inputs.get("chain"))
+        if compensation is None or compensation == _CANCEL:
+            return
+        if compensation.keys() == {"chain"}:
+            yield from self._check_plan("compensation/chain", compensation["chain"])
+        else:
+            text = 'The compensation is a `chain` to start, or {"type": "cancel"}.'
+            yield Fault("compensation", text)
 
-    def _check_plan(self, plan: object) -> str:
+    def _check_plan(self, part: str, plan: object) -> Iterator[Fault]:
         try:
             definition = _read_plan(plan)
         except (KeyError, TypeError, AttributeError):
-            return "The chain to start is not one."
+            yield Fault(part, "The chain to start is not one.")
+            return
         # With expressions in it, it is whole only when it is started.
-        if find_expressions(plan):
-            return ""
-        flaw = next(iter(find_flaws(definition.steps, self._catalogue)), None)
-        return "" if flaw is None else f"In the chain to start, {flaw.step}: {flaw.text}"
+        if not find_expressions(plan):
+            for flaw in find_flaws(definition.steps, self._catalogue):
+                yield Fault(part, f"In the chain to start, {flaw.step}: {flaw.text}")
 
     async def call(self, call: Call) -> Answer:
         """Start the chain, look it up, or cancel it."""

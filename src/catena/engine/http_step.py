@@ -8,12 +8,19 @@ step names a URL to look it up by. What answers mean is in docs/guides/partners.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from catena.chains.expressions import Kind
 from catena.chains.reasons import tidy_code, tidy_reason
-from catena.chains.step_types import Answer, Call, Direction, Input, Outcome, StepType
+from catena.chains.step_types import (
+    HTTP,
+    HTTP_METHODS,
+    Answer,
+    Call,
+    Direction,
+    Fault,
+    Outcome,
+)
 from catena.outside.client import NoAnswer, NotSent, OutsideClient, Request, Response
 from catena.outside.signing import SIGNATURE, sign
 
@@ -24,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpStep"]
 
-_METHODS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _ASKING: Final = frozenset({Direction.LOOK_UP, Direction.CANCEL, Direction.UNDO_LOOK_UP})
 _OF_THE_CALL: Final = frozenset({402, 409, 410, 422})
 """Refusals that, to a question, speak of the call; others speak of the question."""
@@ -33,26 +39,13 @@ _LATER: Final = frozenset({408, 425, 429})
 _BODY_BYTES: Final = 65_536
 """Size of an answer's body that a chain keeps, at most; of a larger one only what it means."""
 
-_COMPENSATION: Final = frozenset({"url", "method", "body", "look_up_url"})
-
 
 class HttpStep:
     """Calls partners over HTTP. `secret_of` gives the secret that a ledger's requests are signed
     with.
     """
 
-    type = StepType(
-        "http",
-        {
-            "url": Input(Kind.STRING),
-            "method": Input(Kind.STRING, required=False, constant=True),
-            "body": Input(Kind.ANY, required=False),
-            "look_up_url": Input(Kind.STRING, required=False),
-            "cancel_url": Input(Kind.STRING, required=False),
-        },
-        {"status": Kind.INT, "body": Kind.ANY},
-        undoes=True,
-    )
+    type = HTTP
 
     def __init__(
         self, client: OutsideClient, secret_of: Callable[[str], bytes], clock: Clock
@@ -61,18 +54,13 @@ class HttpStep:
         self._secret_of = secret_of
         self._clock = clock
 
-    def check(self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None) -> str:
-        """Why a step cannot ask for this, or an empty text."""
-        if inputs.get("method", "POST") not in _METHODS:
-            return f"The method is one of {', '.join(sorted(_METHODS))}."
-        if compensation is None:
-            return ""
-        if not isinstance(compensation.get("url"), str):
-            return "A compensation names the `url` that undoes the call."
-        if compensation.get("method", "POST") not in _METHODS:
-            return f"The compensation's method is one of {', '.join(sorted(_METHODS))}."
-        unknown = compensation.keys() - _COMPENSATION
-        return f"A compensation has {', '.join(sorted(_COMPENSATION))} alone." if unknown else ""
+    def check(
+        self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None
+    ) -> Iterator[Fault]:
+        """Why a step cannot ask for this."""
+        for part, words in (("inputs", inputs), ("compensation", compensation or {})):
+            if words.get("method", "POST") not in HTTP_METHODS:
+                yield Fault(f"{part}/method", f"The method is one of {', '.join(HTTP_METHODS)}.")
 
     async def call(self, call: Call) -> Answer:
         """Make a call."""

@@ -7,14 +7,25 @@ the approval comes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from catena.chains.calls import is_stray
 from catena.chains.chain import Chain
 from catena.chains.definition import Definition, Retry, Step
-from catena.chains.expressions import Kind
-from catena.chains.step_types import Answer, Call, Catalogue, Direction, Input, Outcome, StepType
+from catena.chains.expressions import Broken, Kind
+from catena.chains.resolve import resolve_undo
+from catena.chains.step_types import (
+    NOTHING,
+    Answer,
+    Call,
+    Catalogue,
+    Direction,
+    Fault,
+    Input,
+    Outcome,
+    StepType,
+)
 from catena.ids import CHAIN, derive_within
 
 __all__ = ["StrayStep", "define_stray", "stray_id"]
@@ -32,19 +43,22 @@ def stray_id(call: Call) -> str:
     return derive_within(CHAIN, call.chain, "stray", call.key)
 
 
-def define_stray(chain: Chain, call: Call, found: Answer) -> Definition | None:
+def define_stray(
+    chain: Chain, call: Call, found: Answer, catalogue: Catalogue
+) -> Definition | None:
     """The chain that makes the answer good; None for one that the chain can do without."""
     if not is_stray(chain, call.step, call.direction, call.attempt, found.outcome):
         return None
     told = {"chain_id": call.chain, "step": call.step, "key": call.key}
-    if call.compensation is None or call.compensation == {"type": "none"}:
+    undo = resolve_undo(chain, chain.steps[call.step].definition, found.result, catalogue)
+    if undo is None or undo == NOTHING or isinstance(undo, Broken):
         step = Step("decided", "wait", {})
     else:
         inputs = {
             "type": call.type,
             "call": told,
             "inputs": dict(call.inputs),
-            "compensation": dict(call.compensation),
+            "compensation": dict(undo),
             "result": dict(found.result),
         }
         step = Step("undo", StrayStep.type.name, inputs, retry=_RETRY)
@@ -63,11 +77,11 @@ class StrayStep:
     type = StepType(
         "late_approval.undo",
         {
-            "type": Input(Kind.STRING),
-            "call": Input(Kind.ANY),
-            "inputs": Input(Kind.ANY),
-            "compensation": Input(Kind.ANY),
-            "result": Input(Kind.ANY),
+            "type": Input(Kind.STRING, constant=True),
+            "call": Input(Kind.ANY, constant=True),
+            "inputs": Input(Kind.ANY, constant=True),
+            "compensation": Input(Kind.ANY, constant=True),
+            "result": Input(Kind.ANY, constant=True),
         },
         {},
     )
@@ -79,10 +93,12 @@ class StrayStep:
         """Give it the step types whose calls it undoes."""
         self._catalogue = catalogue
 
-    def check(self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None) -> str:
+    def check(
+        self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None
+    ) -> Iterable[Fault]:
         """Nobody may ask for it."""
         del inputs, compensation
-        return "This step is made by Catena alone."
+        return [Fault("type", "This step is made by Catena alone.")]
 
     async def call(self, call: Call) -> Answer:
         """Have the partner undo what it did."""

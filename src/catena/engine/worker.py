@@ -16,7 +16,7 @@ import structlog
 
 from catena.chains.calls import answer, begin
 from catena.chains.machine import run
-from catena.chains.step_types import Answer, Call, Outcome, Outside
+from catena.chains.step_types import Answer, Call, Catalogue, Outcome, Outside
 from catena.clock import monotonic
 from catena.db.pool import is_lost
 from catena.db.work import Work, claim_work, find_due_ledgers
@@ -56,6 +56,7 @@ class Worker:
         self._pool = pool
         self._journal = journal
         self._outside = outside
+        self._catalogue = Catalogue(outside.values())
         self._find_ledger = find_ledger
         self._settings = settings
         self._tell = tell
@@ -172,7 +173,8 @@ class Worker:
             answer, step=call.step, direction=call.direction, attempt=call.attempt, found=found
         )
         undoes = found.outcome is not Outcome.APPROVED
-        stray = (stray_id(call), partial(define_stray, call=call, found=found))
+        define = partial(define_stray, call=call, found=found, catalogue=self._catalogue)
+        stray = (stray_id(call), define)
         operation = RunChain(call.chain, act, (work.step, work.fence), undoes=undoes, stray=stray)
         await self._journal.ask(ledger, operation)
 

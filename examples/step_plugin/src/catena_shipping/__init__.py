@@ -7,13 +7,13 @@ by that key, and cancelling it twice is cancelling it once.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import httpx2
 
 from catena.chains.expressions import Kind
-from catena.chains.step_types import Answer, Call, Direction, Input, Outcome, StepType
+from catena.chains.step_types import Answer, Call, Direction, Fault, Input, Outcome, StepType
 
 __all__ = ["ShippingStep", "make_step"]
 
@@ -49,12 +49,13 @@ class ShippingStep:
         """Left when the process stops, after the last call."""
         await self._client.aclose()
 
-    def check(self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None) -> str:
-        """Asked when a chain is made: why a step cannot be so, or an empty text."""
+    def check(
+        self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None
+    ) -> Iterator[Fault]:
+        """Asked when a chain is made: what is wrong with a step, and with which part of it."""
         del inputs  # their types have been checked already
         if compensation not in (None, {"type": "cancel"}):
-            return 'A booking is undone by {"type": "cancel"}.'
-        return ""
+            yield Fault("compensation", 'A booking is undone by {"type": "cancel"}.')
 
     async def call(self, call: Call) -> Answer:
         """Make one call. Never raises: whatever goes wrong is an answer, and a careful one."""
