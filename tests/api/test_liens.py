@@ -100,8 +100,15 @@ def test_funds_are_reserved_for_a_running_chain(service: Api) -> None:
     assert service.read(f"/v1/chains/{chain['id']}") == before
     extended = service.post(f"/v1/liens/{lien['id']}/extend", {"expires_seconds": 60})
     assert extended.status_code == 200, extended.text
-    assert extended.json()["expires_at"] is not None
+    assert extended.json()["expires_at"] is None  # it does not expire, and is not made to
     assert service.read(f"/v1/liens/{lien['id']}") == extended.json()
+    timed = service.make(path, {"account_id": al, "amount": 1, "expires_seconds": 60})
+    for seconds in (3600, 1):
+        extended = service.post(f"/v1/liens/{timed['id']}/extend", {"expires_seconds": seconds})
+        assert extended.status_code == 200, extended.text
+        assert extended.json()["expires_at"] > timed["expires_at"]
+    assert service.read(f"/v1/liens/{timed['id']}") == extended.json()
+    service.post(f"/v1/liens/{timed['id']}/release", {})
     released = service.post(f"/v1/liens/{lien['id']}/release", {})
     assert (released.json()["state"], released.json()["released"]) == ("released", 400)
     assert balance(service, al) == (1000, 0)

@@ -372,6 +372,19 @@ def test_liens_are_extended_and_released() -> None:
     assert story.money() == ((10, 0), (0, 0))
 
 
+@pytest.mark.parametrize("expires", [50, None])
+def test_an_extension_shortens_nothing(expires: int | None) -> None:
+    """What expires later than it says goes on to, and what never does never will."""
+    shorter = {"lien": "hold", "expires_seconds": 5}
+    timed = {} if expires is None else {"expires": expires}
+    story = Story(
+        reserve("hold", A, 6, **timed),
+        Step("longer", "lien.extend", shorter, needs("hold")),
+        call("call", "longer"),
+    )
+    assert story.timer() == expires
+
+
 def test_a_reservation_that_does_not_fit_is_refused() -> None:
     """At once: nobody waits for another's lien."""
     assert Story(reserve("hold", A, 11)).state == "rolled_back"

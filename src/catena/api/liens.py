@@ -60,7 +60,7 @@ class ReserveRequest(Body):
 
 
 class ExtendRequest(Body):
-    """When the lien expires: from now."""
+    """When the lien expires: so long from now, but never earlier than it would."""
 
     expires_seconds: Seconds
 

@@ -292,7 +292,7 @@ _ABOUT: Final = {
     "reversal": "Reverse an entry that is not the chain's own.",
     "capture": "Give a part of a reservation to its receiver: the pivot, or after it.",
     "lien.reserve": "Reserve funds for this chain alone.",
-    "lien.extend": "Have a reservation expire later.",
+    "lien.extend": "Have a reservation expire so much later from now; never earlier than it would.",
     "lien.release": "Give the unused rest of a reservation back.",
     "wait": "Wait for a signal, or for a time (`seconds`).",
 }

@@ -240,7 +240,8 @@ def _complete_step(chain: Chain, run: StepRun, told: Told) -> None:
         del chain.signals[names.index(data["signal"])]
     if "extended" in data:
         lien, later = chain.pool.liens[data["lien"]], told.after(data["extended"])
-        if lien.expires_at is not None and later is not None:  # one that never expires still does not
+        # What expires later than that goes on to, and what never does never will.
+        if lien.expires_at is not None and later is not None:
             lien.expires_at = max(lien.expires_at, later)
 
 
