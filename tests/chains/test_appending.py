@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 
 import pytest
 
@@ -61,6 +62,35 @@ def test_a_flaw_refuses_the_append(step: Step, said: str) -> None:
         assert refused.code is ChainRefusal.INVALID_CHAIN
         assert said in refused.flaws[0].text
     assert story.chain.number == before
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        transfer("take", A, B, 1, "hold", inputs={"lien": "hold"}),
+        Step("free", "lien.release", {"lien": "hold"}, needs("hold")),
+    ],
+)
+def test_what_the_pivot_counts_on_is_not_taken(step: Step) -> None:
+    """Neither before it is out nor when it is done; a step that was paid counts on nothing."""
+    story = Story(
+        reserve("hold", A, 4),
+        Step("wait", "wait", {}, needs("hold")),
+        call("bank", "wait", pivot=True),
+        Step("later", "wait", {}, needs("bank")),
+        transfer("book", A, B, 4, "later", inputs={"lien": "hold"}),
+    )
+    told = partial(story.do, machine.signal, payload=None, by=None)
+    for go_on in (partial(told, name="wait"), partial(story.call, "bank")):
+        for act, asked in ((append_steps, {"steps": [step]}), (append_tried, {"step": step})):
+            refused = story.do(act, **asked, by=None)
+            assert isinstance(refused, ChainRefused)
+            assert "behind the pivot needs" in refused.flaws[0].text
+        go_on()
+    assert story.do(append_steps, steps=[Step("more", "wait", {}, goes_on=True)], by=None) is None
+    told(name="later")
+    assert story.states()["book"] == "completed"
+    assert story.do(append_steps, steps=[transfer("gift", B, A, 1, "book")], by=None) is None
 
 
 def test_a_chain_has_so_many_steps_at_most() -> None:

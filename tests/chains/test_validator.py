@@ -121,7 +121,8 @@ def test_what_is_right_has_no_flaw() -> None:
 
 
 BANK = Account("bank", AccountType.ASSET, "USD", floor=None)
-ACCOUNTS: Mapping[str, Account] = {A: wallet(A, 10), B: wallet(B), "bank": BANK}
+EUROS = Account("euros", AccountType.ASSET, "EUR", floor=None)
+ACCOUNTS: Mapping[str, Account] = {A: wallet(A, 10), B: wallet(B), "bank": BANK, "euros": EUROS}
 PIVOT = call("pivot", "hold", pivot=True)
 HOLD = reserve("hold", A, 4)
 NOWHERE = Step("hold", "lien.reserve", {"account_id": CEL, "amount": 4})
@@ -185,6 +186,27 @@ EXTEND = Step("longer", "lien.extend", {"lien": "hold", "expires_seconds": 9}, n
             [HOLD, PIVOT, Step("pay", "capture", CAPTURE | {"reference": CEL}, needs("pivot"))],
             False,
         ),
+        # What was only accepted when the money was to be reserved may be completed now.
+        (
+            [
+                call("s"),
+                reserve("hold", A, 4, "s*", when=("steps.s.ok",)),
+                call("pivot", "hold", pivot=True),
+                transfer("pay", A, B, 4, "pivot", when=("steps.s.ok",)),
+            ],
+            True,
+        ),
+        (
+            [
+                call("s"),
+                reserve("hold", A, 4, "s", when=("steps.s.ok",)),
+                call("pivot", "hold", pivot=True),
+                transfer("pay", A, B, 4, "pivot", when=("steps.s.ok",)),
+            ],
+            False,
+        ),
+        # The books would refuse it.
+        ([HOLD, PIVOT, transfer("pay", "euros", B, 1, "pivot")], True),
         # An account that is known only as it runs.
         ([NOWHERE, PIVOT, Step("pay", "capture", CAPTURE, needs("pivot"))], True),
         ([NOWHERE, RELEASE, PIVOT, transfer("pay", A, B, 1, "pivot")], True),

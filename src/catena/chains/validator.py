@@ -19,7 +19,7 @@ from catena.chains.expressions import (
     find_expressions,
     is_expression,
 )
-from catena.chains.funding import Effect, effects_of, uncovered
+from catena.chains.funding import Effect, effects_of, lines_of, uncovered
 from catena.chains.postings import Assets
 from catena.chains.resolve import ancestors, variables_of
 from catena.chains.step_types import NOTHING, Catalogue, Input, StepType
@@ -306,7 +306,9 @@ def sort_effects(
 def find_uncovered(
     steps: Steps, accounts: Mapping[str, Account], books: tuple[str, Assets]
 ) -> Iterator[Flaw]:
-    """The ledger steps behind the pivot that the chain may be unable to pay from its pool."""
+    """The ledger steps behind the pivot that the books would refuse, or that the chain may be
+    unable to pay from its pool.
+    """
     pivot = next((step for step in steps.values() if step.pivot), None)
     if pivot is None:
         return
@@ -316,7 +318,15 @@ def find_uncovered(
             continue
         if step.type == "lien.reserve":
             yield Flaw(name, "type", "Past the pivot nothing may be refused: reserve before it.")
-        elif step.family is Family.LEDGER and uncovered(name, steps, effects) is not None:
+            continue
+        if step.family is not Family.LEDGER:
+            continue
+        for line in lines_of(step, steps, books) or ():
+            account = accounts.get(line.account)
+            if account is not None and account.currency != line.currency:
+                yield Flaw(name, "inputs", "An account that it names has another currency.")
+                break
+        if uncovered(name, steps, effects) is not None:
             yield Flaw(
                 name,
                 "inputs",
@@ -326,7 +336,10 @@ def find_uncovered(
 
 
 def find_appended_flaws(chain: Chain, steps: Sequence[Step], books: Books) -> list[Flaw]:
-    """Every flaw of steps that are to be appended to a chain, the books' own among them."""
+    """Every flaw of steps that are to be appended to a chain, the books' own among them.
+
+    A step of the chain's that they leave uncovered is their flaw.
+    """
     before = [run.definition for run in chain.steps.values()]
     names = {step.name for step in steps}
     everything = [*before, *chain.place(steps)]
@@ -334,4 +347,9 @@ def find_appended_flaws(chain: Chain, steps: Sequence[Step], books: Books) -> li
     if not flaws:
         by_name = {step.name: step for step in everything}
         flaws += find_uncovered(by_name, books.accounts, (books.ledger_id, books.assets))
-    return [flaw for flaw in flaws if flaw.step in names]
+    uncovers = any(f.step not in names and not chain.steps[f.step].is_done for f in flaws)
+    flaws = [flaw for flaw in flaws if flaw.step in names]
+    if uncovers and not flaws:
+        text = "It may take what a step behind the pivot needs, which nothing may refuse then."
+        flaws.append(Flaw(steps[0].name, "inputs", text))
+    return flaws
