@@ -131,12 +131,23 @@ def _read_wait(request: Request) -> int:
 async def run_and_wait(request: Request, write: Write) -> Reply:
     """Do what a route does to a chain; where asked to, answer when the chain has ended.
 
-    What the key remembers is the first answer all the same, and it is repeated without a wait.
+    What the key remembers is the first answer all the same, and it is repeated without a wait. It
+    is the answer too where waiting fails: what is committed is no error.
     """
     reply = await run_write(request, write)
     seconds = _read_wait(request)
     if reply.status != 202 or not seconds or REPLAYED in reply.headers:  # noqa: PLR2004  # Accepted
         return reply
+    try:
+        return await _wait_for_end(request, write, reply, seconds)
+    except Exception as error:  # noqa: BLE001  # whatever it is, the effect is there
+        if not is_lost(error):
+            _log.exception("chain_not_waited_for")
+        return reply
+
+
+async def _wait_for_end(request: Request, write: Write, reply: Reply, seconds: int) -> Reply:
+    """The chain at its end, or as it stands when the time is over."""
     location = dict(reply.headers)[b"location"].decode()
     id = parse_id(CHAIN, location.rpartition("/")[2])
     context = await identify(request)

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import structlog
+
 from catena.api.bodies import Body, decode
 from catena.api.problems import PROBLEM_JSON, problem_of_error, problem_of_refusal
 from catena.api.views import encode
@@ -42,6 +44,8 @@ __all__ = [
     "require",
     "submit",
 ]
+
+_log: Final = structlog.get_logger(__name__)
 
 JSON: Final = "application/json"
 REPLAYED: Final = (b"idempotency-replayed", b"true")
@@ -145,7 +149,12 @@ def submit(
     operations = write.build(request, context)
 
     def answer(result: Answer | CatenaError) -> None:
-        reply(_render(write, context, request, result))
+        try:
+            rendered = _render(write, context, request, result)
+        except Exception:  # noqa: BLE001  # it is committed: whoever asked is told that much
+            _log.exception("answer_not_rendered", request_id=context.request_id)
+            rendered = problem_reply(CatenaError(), context.request_id)
+        reply(rendered)
 
     piece = Piece(
         operations,
