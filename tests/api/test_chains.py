@@ -117,6 +117,20 @@ def test_every_type_of_the_books_is_a_step(service: Api) -> None:
     assert [balance(service, id) for id in (al, bo, eu)] == [(9500, 0), (500, 0), (0, 0)]
 
 
+def test_what_is_undone_or_given_up_is_not_done(service: Api) -> None:
+    """Steps that stand count, and one that its condition skipped; a chain and its card agree."""
+    al, bo = service.open_account(funded=100), service.open_account()
+    steps = [pay("a", al, bo, 1), pay("b", al, bo, 1, when="false"), wait("w"), wait("x")]
+    chain = make_chain(service, *steps)
+    assert chain["progress"] == {"done": 2, "total": 4}
+    undone = service.post(f"/v1/chains/{chain['id']}/cancel", WHY).json()
+    assert (undone["state"], undone["progress"]) == ("rolled_back", {"done": 1, "total": 4})
+    (card,) = service.read("/v1/chains")["items"]
+    assert card["progress"] == undone["progress"]
+    refused = make_chain(service, pay("a", al, bo, 1), pay("b", al, bo, 1000))
+    assert (states(refused), refused["progress"]["done"]) == ({"a": "skipped", "b": "failed"}, 0)
+
+
 def test_a_chain_waits_for_its_signal(service: Api, other_process: RunningApi) -> None:
     """202 while it goes on; the payload is there for what follows; the first answer is repeated."""
     al, bo = service.open_account(funded=1000), service.open_account()

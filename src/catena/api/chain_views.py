@@ -102,7 +102,7 @@ class StepView(Struct, frozen=True, omit_defaults=True):
 
 
 class ProgressView(Struct, frozen=True):
-    """How many of its steps a chain has done or skipped."""
+    """How many of its steps are done and stand. A condition that skips a step does it, too."""
 
     done: int
     total: int
@@ -205,7 +205,7 @@ def view_chain(chain: Chain, ledger_id: str) -> ChainView:
         definition.description,
         settle(dict(definition.metadata or {})),
         chain.state,
-        ProgressView(sum(run.is_done for run in chain.steps.values()), len(chain.steps)),
+        ProgressView(chain.count_done(), len(chain.steps)),
         next(chain.parked(), None) is not None,
         view_failure(chain.failure),
         view_failure(chain.pending_failure),

@@ -30,14 +30,15 @@ _COMMITTED: Final = frozenset(
 class StepRun:
     """A step, and what has become of it. Times are the database's.
 
-    `attempt` counts calls, `round` the keys under which they were made, `since` is the first call
-    of this round. `called`: a call is out, or its maker is gone; it is over at `over_at`. `due_at`:
-    when it is tried or asked again; `tries` counts how often it was asked, `unheard` how often in a
-    row that told nothing. `parked`: it waits for an operator. `accepted`: the partner
-    has taken this round's call. `inputs`: what its expressions gave. `entry`: the id of the entry
-    that it posted; `undone_by` that of the reversal. `lien`: the one that it made, extended or
-    released; `proceeds` those that its credits made. `seq`: its number in the chain's commit
-    sequence, from 1.
+    `attempt` counts calls, `round` the keys under which they were made, `since` is the first
+    call of this round, `undo_since` the first of the undo's. `dropped`: it was skipped because the chain failed. `called`: a call is
+    out, or its maker is gone; it is over at `over_at`. `due_at`: when it is tried or asked
+    again; `tries` counts how often it was asked, `unheard` how often in a row that told
+    nothing. `parked`: it waits for an operator. `accepted`: the partner has taken this round's
+    call. `inputs`: what its expressions gave. `entry`: the id of the entry that it posted;
+    `undone_by` that of the reversal. `lien`: the one that it made, extended or released;
+    `proceeds` those that its credits made. `seq`: its number in the chain's commit sequence,
+    from 1.
     """
 
     definition: Step
@@ -47,6 +48,7 @@ class StepRun:
     since: int = 1
     undo_attempt: int = 0
     undo_round: int = 1
+    undo_since: int = 1
     tries: int = 0
     unheard: int = 0
     called: bool = False
@@ -59,6 +61,7 @@ class StepRun:
     result: Mapping[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
     undo_failure: Failure | None = None
+    dropped: bool = False
     seq: int = 0
     entry: str | None = None
     undone_by: str | None = None
@@ -196,6 +199,10 @@ class Chain:
         self.new = []
 
     # --- reading -------------------------------------------------------------------------------
+
+    def count_done(self) -> int:
+        """How many of its steps are done and stand; one that its condition skipped is done."""
+        return sum(run.is_done and not run.dropped for run in self.steps.values())
 
     @property
     def is_ended(self) -> bool:

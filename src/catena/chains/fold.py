@@ -252,8 +252,13 @@ def _fail_step(chain: Chain, run: StepRun, told: Told) -> None:
 
 
 def _skip(chain: Chain, run: StepRun, told: Told) -> None:
-    del chain, told
+    del chain
     run.parked = False
+    run.dropped = "by" not in told.data and told.data.get("why") in _DROPPED
+
+
+_DROPPED: Final = frozenset({"chain_failed", "chain_cancelled", "run_refused"})
+"""Why a step is skipped that its condition or an operator would not have."""
 
 
 def _compensate(chain: Chain, run: StepRun, told: Told) -> None:
@@ -281,7 +286,9 @@ def _ask_undo(chain: Chain, run: StepRun, told: Told) -> None:
 def _refuse_undo(chain: Chain, run: StepRun, told: Told) -> None:
     del chain
     run.called = False
-    run.undo_round = told.data.get("round", run.undo_round)
+    if "round" in told.data:
+        run.undo_round = told.data["round"]
+        run.undo_since = run.undo_attempt + 1
     run.undo_failure = Failure.read(told.data)
     run.parked = told.data.get("parked", False)
     run.due_at = None if run.parked else told.due()

@@ -168,7 +168,7 @@ def _compare_card(fold: Fold, row: asyncpg.Record) -> Iterator[Row]:
         "reference": chain.definition.reference,
         "parked": any(run.parked for run in chain.steps.values()),
         "steps": len(chain.steps),
-        "done": sum(run.is_done for run in chain.steps.values()),
+        "done": chain.count_done(),
         "position": position,
         "created_at": row["ats"][0],
         "updated_at": row["ats"][-1],

@@ -237,7 +237,7 @@ def _describe_chain(opened: OpenChain) -> dict[str, Any]:
         "reference": chain.definition.reference,
         "parked": next(chain.parked(), None) is not None,
         "steps": len(chain.steps),
-        "done": sum(run.is_done for run in chain.steps.values()),
+        "done": chain.count_done(),
         "offset": opened.offset,
     }
 
