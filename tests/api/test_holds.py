@@ -134,8 +134,17 @@ def test_a_chain_that_is_no_hold_is_not_found(service: Api) -> None:
             service.post(f"/v1/holds/hold_{id}/void", {}),
         ):
             assert (answer.status_code, read_problem(answer)["code"]) == (404, "not_found")
-    answer = service.post("/v1/chains", {"type": "hold", "steps": [wait]})
+    plan = {"type": "hold", "steps": [wait]}
+    answer = service.post("/v1/chains", plan)
     assert read_problem(answer)["errors"][0]["pointer"] == "/type"
+    far = {"name": "far", "type": "chain.start", "inputs": {"chain": plan}}
+    for told, where in (
+        ({"pivot": True}, "inputs"),
+        ({"inputs": {"chain": {"steps": [wait]}}, "compensation": {"chain": plan}}, "compensation"),
+    ):
+        answer = service.post("/v1/chains", {"steps": [{**far, **told}]})
+        (error,) = read_problem(answer)["errors"]
+        assert error["pointer"] == f"/steps/0/{where}/chain/type"
     other = service.client(ledger=service.make_ledger())
     hold = authorise(service, al, 10)
     assert other.get(f"/v1/holds/{hold['id']}").status_code == 404

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import Field
 
 from catena.api.bodies import (
     STEP_PATTERN,
@@ -29,7 +29,7 @@ from catena.api.commands import (
     render_chain,
 )
 from catena.api.plans import explain_flaws, place_steps, read_plan
-from catena.api.steps import AnyStep
+from catena.api.steps import AnyStep, ChainType
 from catena.api.writes import Context, Reply, Write
 from catena.auth.scopes import Scope
 from catena.chains import machine
@@ -50,7 +50,6 @@ __all__ = [
     "CANCEL",
     "CREATE",
     "HOLD",
-    "HOLD_TYPE",
     "REJECT",
     "RESUME",
     "SIGNAL",
@@ -60,35 +59,16 @@ __all__ = [
     "definition_of",
 ]
 
-HOLD_TYPE: Final = "hold"
-"""The type of the chains that are holds; no other chain has it."""
-
 _SIGNAL: Final = re.compile(STEP_PATTERN[1:-1])
 
 
-def _refuse_ours(type: str) -> str:
-    if type == HOLD_TYPE:
-        raise ValueError("Chains of this type are made by /v1/holds")
-    return type
-
-
-_Type = Annotated[
-    str,
-    StringConstraints(pattern=r"^[a-z][a-z0-9_.-]{0,59}$"),
-    AfterValidator(_refuse_ours),
-    Field(
-        description="The caller's own kind of chain.",
-        examples=["purchase"],
-        json_schema_extra={"not": {"const": HOLD_TYPE}},
-    ),
-]
 _Steps = Annotated[list[AnyStep], Field(max_length=LIMITS.chain_steps)]
 
 
 class ChainRequest(Body):
     """A chain: steps that happen all or not at all, in the order that they depend on each other."""
 
-    type: _Type = "chain"
+    type: ChainType = "chain"
     reference: Annotated[Reference | None, Field(description="The caller's own.")] = None
     description: Text | None = None
     metadata: Metadata | None = None

@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from catena.api import chain_examples as examples
-from catena.api.chains import HOLD_TYPE
 from catena.api.documentation import describe
 from catena.api.holds import AUTHORISE, CAPTURE, VOID, HoldRequest, HoldView, view_hold
 from catena.api.requests import app_of, identify, perform, respond
+from catena.api.steps import HOLD_TYPE
 from catena.api.views import encode
 from catena.api.writes import Context, Reply, Write
 from catena.auth.scopes import Scope

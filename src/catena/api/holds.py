@@ -16,10 +16,10 @@ from pydantic import Field
 from catena.api.bodies import AccountId as AccountText
 from catena.api.bodies import Amount, Body, CurrencyCode, Metadata, Reference, Seconds, Text
 from catena.api.chain_views import FailureView, view_failure
-from catena.api.chains import HOLD_TYPE
 from catena.api.commands import chain_of, on_chain
 from catena.api.liens import refuse_held
 from catena.api.plans import explain_flaws
+from catena.api.steps import HOLD_TYPE
 from catena.api.views import (
     AccountId,
     ChainId,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Union
 
-from pydantic import Discriminator, Field, StringConstraints, Tag, create_model
+from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag, create_model
 
 from catena.api.bodies import (
     STEP_PATTERN,
@@ -35,9 +35,11 @@ from catena.ledger.accounts import Side
 from catena.settings import LIMITS
 
 __all__ = [
+    "HOLD_TYPE",
     "AnyStep",
     "ChainCancel",
     "ChainStartStep",
+    "ChainType",
     "ChainUndo",
     "GroupStep",
     "LinkRequest",
@@ -177,10 +179,31 @@ class OutsideStep(_Tried):
     pivot: bool = False
 
 
+def _refuse_ours(type: str) -> str:
+    if type == HOLD_TYPE:
+        raise ValueError("Chains of this type are made by /v1/holds")
+    return type
+
+
+HOLD_TYPE: Final = "hold"
+"""The type of the chains that are holds; no other chain has it."""
+
+ChainType = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z][a-z0-9_.-]{0,59}$"),
+    AfterValidator(_refuse_ours),
+    Field(
+        description="The caller's own kind of chain.",
+        examples=["purchase"],
+        json_schema_extra={"not": {"const": HOLD_TYPE}},
+    ),
+]
+
+
 class PlanRequest(Body):
     """A chain of its own. Its inputs may be expressions, over what this chain's steps gave."""
 
-    type: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.-]{0,59}$")] = "chain"
+    type: ChainType = "chain"
     reference: Reference | None = None
     description: Text | None = None
     metadata: Metadata | None = None
