@@ -71,6 +71,7 @@ def test_a_refusal_for_now_takes_a_new_key() -> None:
     first = story.call("call", LATER)
     second = story.wait(60).call("call", LATER)
     assert (first.key[-1], second.key[-1], second.attempt) == ("1", "2", 2)
+    assert not second.repeats
     assert story.state == "rolled_back"
     assert story.chain.failure == Failure("busy", step="call")
 
@@ -98,6 +99,7 @@ def test_without_an_answer_the_partner_is_asked(dies: bool) -> None:  # noqa: FB
     assert story.due() == {"call": FORWARD}
     again = story.wait(5).begin("call")
     assert (again.direction, again.key, again.attempt) == (FORWARD, lost.key, 2)
+    assert (lost.repeats, asked.repeats, again.repeats) == (False, False, True)
 
 
 @pytest.mark.parametrize("first", [LOST, PENDING])
@@ -354,7 +356,7 @@ def test_an_undo_can_be_unknown_too(dies: bool) -> None:  # noqa: FBT001
     story.wait(20).call("call", NOT_FOUND)
     assert story.states()["call"] == "compensating"
     again = story.wait(20).begin("call")
-    assert (again.direction, again.key) == (UNDO, undo.key)
+    assert (again.direction, again.key, again.repeats) == (UNDO, undo.key, True)
     story.answer(again, LOST)
     story.wait(20).call("call", DECLINED)
     assert [run.name for run in story.chain.parked()] == ["call"]
@@ -499,9 +501,9 @@ def test_an_undo_that_cannot_be_said_waits_for_a_person(result: dict[str, object
         assert story.do(calls.begin, "say") is None
         run = story.chain.steps["say"]
         assert (str(run.state), run.parked, run.undo_attempt) == ("compensating", True, 0)
-        assert run.failure is not None
-        assert run.failure.code == "expression_failed"
-        assert run.failure.detail.startswith("url: ")
+        assert run.undo_failure is not None
+        assert run.undo_failure.code == "expression_failed"
+        assert run.undo_failure.detail.startswith("url: ")
         story.do(operator.retry, "say", "again", "ops")
     story.do(calls.begin, "say")
     story.call("call")

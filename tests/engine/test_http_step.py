@@ -292,6 +292,7 @@ async def test_a_reason_is_kept_and_bounded(
     [
         (401, b'{"code": "bad_key"}', Outcome.UNKNOWN),
         (429, b'{"code": "slow_down"}', Outcome.UNKNOWN),
+        (409, b'{"code": "in_progress"}', Outcome.UNKNOWN),
         (422, b'{"code": "no_funds"}', Outcome.DECLINED),
         (200, b'{"status": "declined", "code": "closed"}', Outcome.DECLINED),
     ],
@@ -304,6 +305,19 @@ async def test_a_refused_question_tells_nothing_of_the_call(
         answer = await ask(partner, "pay", direction=direction)
     assert answer.outcome is outcome
     assert answer.code == json.loads(body)["code"]
+
+
+@pytest.mark.parametrize(
+    ("repeats", "outcome"), [(False, Outcome.DECLINED), (True, Outcome.UNKNOWN)]
+)
+async def test_a_conflict_over_a_key_that_was_sent_is_no_refusal(
+    repeats: bool,  # noqa: FBT001  # of the table
+    outcome: Outcome,
+) -> None:
+    """The request that came first may still be at work; where none did, it is the partner's no."""
+    async with run_partner(pay=[(409, b'{"code": "in_progress"}')]) as partner:
+        answer = await ask(partner, "pay", repeats=repeats)
+    assert (answer.outcome, answer.code) == (outcome, "in_progress")
 
 
 async def test_a_url_of_its_own_does_not_know_a_key_that_never_came() -> None:

@@ -126,6 +126,7 @@ def begin(chain: Chain, books: Books, step: str) -> Call | None:
         return None
     seconds = min(books.call_seconds, run.definition.timeout_seconds or books.call_seconds)
     _intend(chain, books, run, direction, inputs, seconds)
+    forward = direction in _FORWARD
     return Call(
         books.ledger_id,
         chain.id,
@@ -133,12 +134,13 @@ def begin(chain: Chain, books: Books, step: str) -> Call | None:
         run.definition.type,
         direction,
         key_of(chain, run, direction),
-        run.attempt if direction in _FORWARD else run.undo_attempt,
+        run.attempt if forward else run.undo_attempt,
         inputs,
         undo,
         run.result,
         books.now + dt.timedelta(seconds=seconds),
         seconds,
+        run.attempt > run.since if forward else run.undo_attempt > run.undo_since,
     )
 
 

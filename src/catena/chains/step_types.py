@@ -78,7 +78,7 @@ class Call(NamedTuple):
     """A call to be made, with no transaction open. `key` is the same for every try of one round.
 
     `compensation` are the step's own words for undoing it; `result` what the step gave, for an
-    undo. Not after `deadline`.
+    undo. Not after `deadline`. `repeats`: the key was sent before.
     """
 
     ledger: str
@@ -93,6 +93,7 @@ class Call(NamedTuple):
     result: Mapping[str, Any]
     deadline: dt.datetime
     timeout_seconds: float
+    repeats: bool = False
 
 
 class Outcome(StrEnum):

@@ -32,8 +32,13 @@ if TYPE_CHECKING:
 __all__ = ["HttpStep"]
 
 _ASKING: Final = frozenset({Direction.LOOK_UP, Direction.CANCEL, Direction.UNDO_LOOK_UP})
-_OF_THE_CALL: Final = frozenset({402, 409, 410, 422})
+_OF_THE_CALL: Final = frozenset({402, 410, 422})
 """Refusals that, to a question, speak of the call; others speak of the question."""
+
+_AT_WORK: Final = 409
+"""To a key that was sent before: the first request may still be at work, so nothing is certain
+(draft-ietf-httpapi-idempotency-key-header, 2.7).
+"""
 
 _LATER: Final = frozenset({408, 425, 429})
 _BODY_BYTES: Final = 65_536
@@ -79,6 +84,8 @@ class HttpStep:
                 body = {"undoes": f"{call.chain}.{call.step}", "result": dict(call.result)}
             request = self._form(call, words.get("method", "POST"), words["url"], body)
         answer = _read(await self._client.send(request), request)
+        if call.repeats and answer.result.get("status") == _AT_WORK:
+            return Answer(Outcome.UNKNOWN, code=answer.code, detail=answer.detail)
         if call.direction in _ASKING:
             return _read_told(answer, looked_up=asking and "look_up_url" in words)
         return answer
