@@ -347,6 +347,18 @@ def test_captures_go_on_until_the_last_signal() -> None:
     assert story.money() == ((5, 0), (5, 0))
 
 
+def test_a_capture_takes_nothing_of_another_lien() -> None:
+    """The chain has more under lien there, and more is free: neither is what was authorised."""
+    until = Step("until", "wait", {"signal": "end"}, needs("other"), goes_on=True)
+    story = Story(reserve("hold", A, 3), reserve("other", A, 4, "hold"), until)
+    take = Step("take", "capture", _captured(4), needs("hold"), pivot=True)
+    story.do(machine.append, [take], None)
+    assert (story.state, story.states()["take"]) == ("rolled_back", "failed")
+    assert story.chain.failure is not None
+    assert story.chain.failure.code == "insufficient_funds"
+    assert story.money() == ((10, 0), (0, 0))
+
+
 def test_a_capture_of_a_lien_that_was_skipped_is_refused() -> None:
     """There is nothing to capture from."""
     story = Story(

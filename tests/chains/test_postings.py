@@ -142,6 +142,6 @@ def test_inputs_that_mean_nothing(type: str, inputs: dict[str, Any]) -> None:
 
 def test_how_a_step_spends() -> None:
     """A capture spends its lien alone and keeps nothing for the chain; others as they say."""
-    assert spending_of("capture", {}, "lien") == Spending("lien", pool_only=True, keeps=False)
+    assert spending_of("capture", {}, "lien") == Spending("lien", lien_only=True, keeps=False)
     assert spending_of("transfer", {"pool_only": True}, None) == Spending(None, pool_only=True)
     assert spending_of("transfer", {}, "lien") == Spending("lien")

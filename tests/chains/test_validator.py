@@ -176,6 +176,26 @@ EXTEND = Step("longer", "lien.extend", {"lien": "hold", "expires_seconds": 9}, n
         ),
         ([HOLD, PIVOT, Step("pay", "capture", CAPTURE, needs("pivot"))], False),
         ([HOLD, PIVOT, Step("pay", "capture", CAPTURE | {"amount": 5}, needs("pivot"))], True),
+        # A capture has its lien alone: no other pays for it, and it takes from no other.
+        (
+            [
+                HOLD,
+                reserve("more", A, 4, "hold"),
+                PIVOT,
+                Step("pay", "capture", CAPTURE | {"amount": 5}, needs("pivot", "more")),
+            ],
+            True,
+        ),
+        (
+            [
+                HOLD,
+                reserve("more", A, 4, "hold"),
+                PIVOT,
+                Step("pay", "capture", CAPTURE | {"amount": 4}, needs("pivot", "more")),
+                Step("also", "capture", CAPTURE | {"lien": "more", "amount": 4}, needs("pay")),
+            ],
+            False,
+        ),
         (
             [reserve("hold", A, CEL), RELEASE, PIVOT, transfer("pay", A, B, 1, "pivot")],
             True,

@@ -166,6 +166,20 @@ def test_pool_only_spends_nothing_that_is_free(books: Books) -> None:
     assert books.see("ada") == (40, 0, 40, 40)
 
 
+def test_lien_only_spends_no_other_lien(books: Books) -> None:
+    """A decrease beyond the lien that is named is refused, whatever else the chain has."""
+    for amount in (10, 20):
+        assert books.reserve("ada", amount) is None
+    lines = ("ada", DEBIT, 21), ("bob", CREDIT, 21)
+    for lien in ("lien 2", "lien 9", None):
+        refused = books.post(*lines, spending=Spending(lien, lien_only=True))
+        assert refused == Refusal(RefusalCode.INSUFFICIENT_FUNDS, "ada")
+        assert books.see("ada") == (100, 30, 70, 100)
+    posted = books.pay("ada", "bob", 20, Spending("lien 2", lien_only=True))
+    assert posted.draws == [Draw("lien 2", 20)]
+    assert books.see("ada") == (80, 10, 70, 80)
+
+
 def test_what_the_ledger_refuses_changes_nothing(books: Books) -> None:
     """The draws are taken back; the ledger's own reason is told before any of the pool."""
     assert books.reserve("ada", 60) is None

@@ -195,6 +195,8 @@ class NaiveChain:
             return "amount_not_positive"
         moves = [(plan.source, -amount), (plan.target, amount)]
         pools = {account: funds.pool(self.id, account) for account, _ in moves}
+        if takes:  # what it names, and nothing else of the chain's
+            pools = {plan.source: funds.rest(self.id, plan.lien or "", plan.source)}
         only = plan.pool_only or takes
         code = funds.refuse(moves, pools, pool_only=only, shielded=self.is_past)
         if code is not None:

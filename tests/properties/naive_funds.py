@@ -105,6 +105,14 @@ class Funds:
         """What the chain has under lien on the account."""
         return sum(lien.remaining for lien in self.liens(chain) if lien.account == account)
 
+    def rest(self, chain: str, step: str, account: str) -> int:
+        """What is left of the liens that a step of the chain made on the account."""
+        return sum(
+            lien.remaining
+            for lien in self.liens(chain)
+            if (lien.step, lien.account) == (step, account)
+        )
+
     def reserved(self, account: str) -> int:
         """What is under lien on the account."""
         return sum(self.pool(chain, account) for chain in self.acts)

@@ -97,9 +97,12 @@ def uncovered(
             max(0, (effects[other] or {}).get(account, 0))
             for other in before
             if _is_certain(steps[other], steps[name], steps)
+            and (steps[name].type != "capture" or steps[name].inputs["lien"] == other)
         )
         for other, step in steps.items():
             if other == name or name in ancestors(steps, other):
+                continue
+            if steps[name].type == "capture" and _spares(step, steps[name].inputs["lien"]):
                 continue
             found = effects[other]
             if found is None and step.family in (Family.LEDGER, Family.LIEN):
@@ -108,6 +111,11 @@ def uncovered(
         if there < -change:
             return account
     return None
+
+
+def _spares(step: Step, lien: str) -> bool:
+    """Whether a step draws on one lien alone, and that is another one."""
+    return step.type in ("capture", "lien.release") and step.inputs["lien"] != lien
 
 
 def _is_certain(before: Step, after: Step, steps: Mapping[str, Step]) -> bool:

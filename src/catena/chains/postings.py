@@ -67,7 +67,7 @@ WORDS: Final = frozenset({"description", "reference", "metadata"})
 def spending_of(type: str, inputs: Inputs, lien: str | None) -> Spending:
     """How the step spends. `lien`: the id of the one that its input names."""
     if type == "capture":
-        return Spending(lien, pool_only=True, keeps=False)
+        return Spending(lien, lien_only=True, keeps=False)
     return Spending(lien, pool_only=bool(inputs.get("pool_only")))
 
 

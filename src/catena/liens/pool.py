@@ -27,13 +27,15 @@ class Draw(NamedTuple):
 class Spending(NamedTuple):
     """How an entry spends within its chain. `lien`: drawn on first, before the oldest.
 
-    `pool_only`: a decrease beyond the pool is refused. `keeps`: credits make liens of PROCEEDS;
-    not so for what is the receiver's at once (a capture).
+    `pool_only`: a decrease beyond the pool is refused; `lien_only`: one beyond that lien, and no
+    other is drawn on. `keeps`: credits make liens of PROCEEDS; not so for what is the receiver's at
+    once (a capture).
     """
 
     lien: str | None = None
     pool_only: bool = False
     keeps: bool = True
+    lien_only: bool = False
 
 
 _FREELY: Final = Spending()
@@ -122,7 +124,7 @@ class Pool:
                 left -= draw.amount
             if not left:
                 covered.append(id)
-            elif spending.pool_only and short is None:
+            elif (spending.pool_only or spending.lien_only) and short is None:
                 short = Refusal(RefusalCode.INSUFFICIENT_FUNDS, id)
         self._draw(draws, accounts)
         refusal = refuse(covered) or short
@@ -160,7 +162,9 @@ class Pool:
     def _plan(self, account: str, amount: int, spending: Spending) -> Iterator[Draw]:
         """Draws of at most `amount`: on the lien that is named, then on the oldest."""
         liens = self.on(account)
-        if spending.lien is not None:
+        if spending.lien_only:
+            liens = [lien for lien in liens if lien.id == spending.lien]
+        elif spending.lien is not None:
             liens.sort(key=lambda lien: lien.id != spending.lien)
         for lien in liens:
             part = min(lien.remaining, amount)
