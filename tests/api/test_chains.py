@@ -52,7 +52,7 @@ def test_both_roads_make_the_same_chain(service: Api) -> None:
     wait = {"Idempotency-Key": "waits", "Prefer": "wait=1"}
     assert not took_hot_road(service.send("POST", "/v1/chains", body, headers=wait))
     assert plain.status_code == ordinary.status_code == 201
-    for name in ("state", "progress", "failure", "type", "number"):
+    for name in ("state", "progress", "failure", "type", "transitions"):
         assert plain.json()[name] == ordinary.json()[name]
     bad = {"steps": [keep("hold", "acct_" + "0" * 32, 1)]}
     told = [service.post("/v1/chains", bad).json()]

@@ -32,10 +32,12 @@ def test_a_history_tells_every_transition(service: Api) -> None:
     chain = make_chain(service, keep("k", al, 300), pay("p", al, bo, 100), wait("w"))
     done = service.post(f"/v1/chains/{chain['id']}/cancel", WHY).json()
     history = read_history(service, chain["id"])
-    assert [event["number"] for event in history] == list(range(1, done["number"] + 1))
+    assert [event["number"] for event in history] == list(range(1, done["transitions"] + 1))
     assert read_history(service, chain["id"], limit=1) == history
     assert read_history(service, chain["id"], limit=4) == history
     told = [(event.get("step"), event["event"]) for event in history]
+    (_, second, _) = history[0]["data"]["steps"]
+    assert second["depends_on"] == [{"step": "k", "phase": "completed"}]
     assert told[:3] == [(None, "created"), (None, "validated"), (None, "executing")]
     assert told[-1] == (None, "rolled_back")
     assert told.index(("p", "compensated")) < told.index(("k", "compensated"))

@@ -71,7 +71,7 @@ _STEPS: Final[list[dict[str, Any]]] = [
 RUNNING: Final[dict[str, Any]] = {
     "id": _CHAIN,
     "ledger_id": _LEDGER,
-    "number": 7,
+    "transitions": 7,
     "type": "purchase",
     "reference": "order-1001",
     "description": None,
@@ -91,7 +91,7 @@ RUNNING: Final[dict[str, Any]] = {
 }
 CHAIN: Final[dict[str, Any]] = {
     **RUNNING,
-    "number": 9,
+    "transitions": 9,
     "state": "completed",
     "progress": {"done": 2, "total": 2},
     "ended_at": _AT,
@@ -102,7 +102,7 @@ SUMMARY: Final[dict[str, Any]] = {
     for name in (
         "id",
         "ledger_id",
-        "number",
+        "transitions",
         "type",
         "reference",
         "state",

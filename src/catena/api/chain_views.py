@@ -122,7 +122,7 @@ class ChainView(Struct, frozen=True):
 
     id: ChainId
     ledger_id: LedgerId
-    number: Annotated[int, Meta(description="Of the last event of its history.")]
+    transitions: Annotated[int, Meta(description="How many its history has.")]
     type: Annotated[str, Meta(description="The caller's own kind of chain.")]
     reference: str | None
     description: str | None
@@ -148,7 +148,7 @@ class ChainSummary(Struct, frozen=True):
 
     id: ChainId
     ledger_id: LedgerId
-    number: int
+    transitions: int
     type: str
     reference: str | None
     state: ChainState
@@ -331,7 +331,12 @@ def list_transitions(record: Record) -> Iterator[TransitionView]:
 
 
 _UNTOLD: Final = frozenset({"by", "why"})
-_RENAMED: Final = {"lien": "lien_id", "account": "account_id", "seq": "commit_seq"}
+_RENAMED: Final = {
+    "lien": "lien_id",
+    "account": "account_id",
+    "seq": "commit_seq",
+    "timeout": "timeout_seconds",
+}
 
 
 def _tell(event: Event, record: Record) -> Iterator[tuple[str, Any]]:
@@ -346,6 +351,8 @@ def _tell(event: Event, record: Record) -> Iterator[tuple[str, Any]]:
             yield name, [{"lien_id": lien, "amount": amount} for lien, amount in value]
         elif name == "liens":
             yield name, [_tell_lien(row) for row in value]
+        elif name == "steps":
+            yield name, [_tell_step(row) for row in value]
         else:
             yield _RENAMED.get(name, name), value
 
@@ -354,3 +361,21 @@ def _tell_lien(row: Sequence[Any]) -> Mapping[str, Any]:
     id, account, kind, amount, seconds = row
     told = {"lien_id": id, "account_id": account, "kind": kind, "amount": amount}
     return told if seconds is None else {**told, "expires_seconds": seconds}
+
+
+def _tell_step(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A step as it was declared."""
+    told = {_RENAMED.get(name, name): value for name, value in row.items()}
+    needs = told.pop("needs", ())
+    told["depends_on"] = [
+        need if isinstance(need, Mapping) else {"step": need, "phase": "completed"}
+        for need in needs
+    ]
+    if "retry" in told:
+        told["retry"] = {_SECONDS.get(name, name): value for name, value in row["retry"].items()}
+    if told.pop("goes_on", False):
+        told["on_timeout"] = "continue"
+    return told
+
+
+_SECONDS: Final = {"first": "first_seconds", "cap": "cap_seconds"}
