@@ -142,8 +142,9 @@ class Worker:
         task.add_done_callback(self._end)
 
     def _end(self, task: asyncio.Task[None]) -> None:
+        if not self.room():  # there may be work that was left for want of hands
+            self._wake.set()
         self._under_way.discard(task)
-        self._wake.set()
 
     async def _seeing_to(self, work: Work, doing: Coroutine[object, object, None]) -> None:
         """See a piece of work to its end. What fails here is due again when its lease ends."""
