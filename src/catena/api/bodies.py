@@ -44,6 +44,7 @@ __all__ = [
     "Moment",
     "RateText",
     "Reference",
+    "SearchReference",
     "Seconds",
     "Text",
     "decode",
@@ -100,10 +101,16 @@ CurrencyCode = Annotated[
 Text = Annotated[
     str, StringConstraints(min_length=1, max_length=LIMITS.text_characters, pattern=_NO_NUL)
 ]
-Reference = Annotated[
+_Reference = Annotated[
     str,
     StringConstraints(min_length=1, max_length=LIMITS.reference_characters, pattern=_NO_NUL),
-    Field(description="The caller's own; unique for ever within ledger and type."),
+]
+Reference = Annotated[
+    _Reference, Field(description="The caller's own; unique for ever within ledger and type.")
+]
+SearchReference = Annotated[
+    _Reference,
+    Field(description="The caller's own, to search by: it keeps nothing from happening twice."),
 ]
 RateText = Annotated[
     str,

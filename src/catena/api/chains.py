@@ -15,7 +15,7 @@ from catena.api.bodies import (
     Body,
     JsonValue,
     Metadata,
-    Reference,
+    SearchReference,
     Seconds,
     Text,
 )
@@ -69,7 +69,7 @@ class ChainRequest(Body):
     """A chain: steps that happen all or not at all, in the order that they depend on each other."""
 
     type: ChainType = "chain"
-    reference: Annotated[Reference | None, Field(description="The caller's own.")] = None
+    reference: SearchReference | None = None
     description: Text | None = None
     metadata: Metadata | None = None
     timeout_seconds: Annotated[

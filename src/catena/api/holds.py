@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from pydantic import Field
 
 from catena.api.bodies import AccountId as AccountText
-from catena.api.bodies import Amount, Body, CurrencyCode, Metadata, Reference, Seconds, Text
+from catena.api.bodies import Amount, Body, CurrencyCode, Metadata, SearchReference, Seconds, Text
 from catena.api.chain_views import FailureView, view_failure
 from catena.api.commands import chain_of, on_chain
 from catena.api.liens import refuse_held
@@ -75,7 +75,7 @@ class HoldRequest(Body):
     expires_seconds: Annotated[
         Seconds, Field(description="Then it is over: given back, or its rest after a capture.")
     ]
-    reference: Annotated[Reference | None, Field(description="The caller's own.")] = None
+    reference: SearchReference | None = None
     metadata: Metadata | None = None
 
 

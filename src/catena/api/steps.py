@@ -20,7 +20,7 @@ from catena.api.bodies import (
     JsonObject,
     Metadata,
     RateText,
-    Reference,
+    SearchReference,
     Seconds,
     Text,
     id_pattern,
@@ -204,7 +204,7 @@ class PlanRequest(Body):
     """A chain of its own. Its inputs may be expressions, over what this chain's steps gave."""
 
     type: ChainType = "chain"
-    reference: Reference | None = None
+    reference: SearchReference | None = None
     description: Text | None = None
     metadata: Metadata | None = None
     timeout_seconds: Seconds | None = None
@@ -295,7 +295,7 @@ _CONSTANTS: Final[Mapping[str, Any]] = {
     "entry_type": _EntryType,
     "entry_id": _EntryId,
     "description": Text,
-    "reference": Reference,
+    "reference": SearchReference,
     "metadata": Metadata,
     "expires_seconds": Seconds,
     "on_expiry": Literal["fail", "continue"],
