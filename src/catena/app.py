@@ -111,7 +111,9 @@ async def open_app(
             ledgers = Ledgers(pool, settings.credential_cache_seconds)
             await ledgers.refresh()
         client = await stack.enter_async_context(OutsideClient(settings))
-        http_step = HttpStep(client, partial(derive_secret, signing_secret), clock)
+        secret_of = partial(derive_secret, signing_secret)
+        private = settings.allow_private_addresses
+        http_step = HttpStep(client, secret_of, clock, allows_private=private)
         chain_step = ChainStep()
         stray_step = StrayStep()
         plugins = load_plugins()

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from catena.api.documentation import make_openapi
+from catena.api.http import ROUTES
+from catena.api.steps import MODELS
+from catena.chains.step_types import HTTP
+from catena.engine.http_step import HttpStep
 from tests.api.chain_states import wait_until
 from tests.chain_bodies import balance, keep, make_chain, pay, states, wait
-from tests.contract import read_problem
-from tests.server import Api
+from tests.contract import Contract, read_problem
+from tests.postgres import Database
+from tests.server import Api, Key, RunningApi
 from tests.street import call, run_street
 
 WHY = {"reason": "the bank has confirmed it"}
@@ -20,6 +27,16 @@ def street() -> Iterator[str]:
     """Where the partner listens."""
     with run_street() as url:
         yield url
+
+
+@pytest.fixture
+def careful(
+    other_process: RunningApi, api_database: Database, root_key: Key, contract: Contract
+) -> Iterator[Api]:
+    """A service that calls no partners at private addresses."""
+    careful = Api(other_process, api_database, root_key, contract)
+    yield careful
+    careful.close()
 
 
 def send(service: Api, *steps: object) -> dict[str, object]:
@@ -112,10 +129,74 @@ def test_a_cancelled_chain_waits_for_its_pivot_once(service: Api, street: str) -
     assert (again.status_code, read_problem(again)["code"]) == (409, "chain_not_running")
 
 
-def test_a_partner_that_may_not_be_called_is_a_flaw(service: Api) -> None:
-    """What a step type itself refuses is told where the step stands."""
-    step = call("ask", "http://x.example", compensation={"method": "POST"})
-    answer = service.post("/v1/chains", {"steps": [step]})
+URL = "https://x.example"
+NONE = {"type": "none"}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "compensation", "pointer"),
+    [
+        ({}, NONE, "/inputs/url"),
+        ({"url": 7}, NONE, "/inputs/url"),
+        ({"url": ""}, NONE, "/inputs/url"),
+        ({"url": URL, "uri": URL}, NONE, "/inputs/uri"),
+        ({"url": URL, "method": "GET"}, NONE, "/inputs/method"),
+        ({"url": URL, "method": {"cel": "'PUT'"}}, NONE, "/inputs/method"),
+        ({"url": URL, "body": [1.5]}, NONE, "/inputs/body"),
+        ({"url": URL, "look_up_url": {"cel": ""}}, NONE, "/inputs/look_up_url/cel"),
+        ({"url": {"cel": "1"}}, NONE, "/inputs/url"),
+        ({"url": URL}, None, "/compensation"),
+        ({"url": URL}, {"type": "nothing"}, "/compensation/type"),
+        ({"url": URL}, {"method": "POST"}, "/compensation/url"),
+        ({"url": URL}, {"url": URL, "cancel_url": URL}, "/compensation/cancel_url"),
+        ({"url": URL}, {"url": URL, "method": "post"}, "/compensation/method"),
+        ({"url": URL}, {"url": {"cel": "steps.nobody.body"}}, "/compensation/url"),
+        ({"url": URL}, {"url": URL, "body": {"cel": "steps.ask.state"}}, "/compensation/body"),
+        ({"url": "ftp://x.example"}, NONE, "/inputs/url"),
+        ({"url": "x.example/pay"}, NONE, "/inputs/url"),
+        ({"url": "https://me:word@x.example"}, NONE, "/inputs/url"),
+        ({"url": URL, "look_up_url": "file:///etc"}, NONE, "/inputs/look_up_url"),
+        ({"url": URL, "cancel_url": "http:///"}, NONE, "/inputs/cancel_url"),
+        ({"url": URL}, {"url": "gopher://x.example"}, "/compensation/url"),
+        ({"url": URL}, {"url": URL, "look_up_url": "//x"}, "/compensation/look_up_url"),
+        *(
+            ({"url": f"http://{host}/"}, NONE, "/inputs/url")
+            for host in ("127.0.0.1", "10.1.2.3:80", "[::1]", "169.254.169.254", "[::ffff:7f00:1]")
+        ),
+    ],
+)
+def test_what_cannot_be_asked_of_a_partner_is_told_where(
+    careful: Api,
+    inputs: dict[str, Any],
+    compensation: Any,  # noqa: ANN401  # any JSON
+    pointer: str,
+) -> None:
+    """At creation, with the very field; nothing is stored."""
+    step = {"name": "ask", "type": "http", "inputs": inputs, "compensation": compensation}
+    before = careful.count_rows()
+    answer = careful.post("/v1/chains", {"steps": [step]})
     problem = read_problem(answer)
-    assert (answer.status_code, problem["code"]) == (422, "invalid_chain")
-    assert problem["errors"][0]["pointer"] == "/steps/0/compensation/url"
+    assert answer.status_code == 422, problem
+    assert [error["pointer"] for error in problem["errors"]] == [f"/steps/0{pointer}"]
+    assert careful.count_rows() == before
+
+
+def test_what_is_asked_of_a_partner_is_kept_as_it_was_said(service: Api) -> None:
+    """Constants and expressions, in a body too, and nothing that was not said."""
+    body: dict[str, Any] = {"a": None, "b": [{"cel": "chain.id"}], "c": {}}
+    inputs = {"url": {"cel": f"'{URL}/' + chain.id"}, "method": "PUT", "body": body}
+    undo = {"url": {"cel": f"'{URL}/' + string(steps.ask.status)"}, "body": body}
+    step = {"name": "ask", "type": "http", "inputs": inputs, "compensation": undo}
+    made = service.make("/v1/chains", {"steps": [step], "start": False})
+    (kept,) = service.get(f"/v1/chains/{made['id']}").json()["steps"]
+    assert (kept["inputs"], kept["compensation"]) == (inputs, undo)
+
+
+def test_the_models_are_made_of_the_table() -> None:
+    """What the document says of `http` is what its step type takes."""
+    inputs = MODELS["http"].model_fields["inputs"].annotation
+    assert inputs.model_fields.keys() == HTTP.inputs.keys() == HttpStep.type.inputs.keys()
+    assert {name for name, field in inputs.model_fields.items() if field.is_required()} == {"url"}
+    schemas = make_openapi(ROUTES)["components"]["schemas"]
+    assert schemas["HttpUndo"]["properties"].keys() == HTTP.undo.keys()
+    assert schemas["HttpInputs"]["properties"].keys() == HTTP.inputs.keys()

@@ -294,7 +294,10 @@ def test_a_flaw_is_told_where_it_is(service: Api, name: str) -> None:
             {"steps": [pay("p", NOBODY, NOBODY, 1, retry={"attempts": 101})]},
             "/steps/0/retry/attempts",
         ),
-        ({"steps": [{"name": "h", "type": "http", "inputs": {"body": 1.5}}]}, "/steps/0/inputs"),
+        (
+            {"steps": [{"name": "h", "type": "http", "inputs": {"body": 1.5}}]},
+            "/steps/0/inputs/body",
+        ),
         ({"timeout_seconds": 10**9, "steps": [wait("w")]}, "/timeout_seconds"),
         ({"start": "no", "steps": [wait("w")]}, "/start"),
     ],

@@ -137,6 +137,8 @@ def _read_compensation(request: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON 
             return {"type": "cancel"}
         case ChainUndo():
             return {"chain": _read_started(request.chain)}
+        case Body():
+            return request.model_dump(mode="json", exclude_none=True)
         case _:
             return dict(request)
 

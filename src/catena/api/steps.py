@@ -12,30 +12,24 @@ from typing import Annotated, Any, Final, Literal, Union
 from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag, create_model
 
 from catena.api.bodies import (
-    STEP_PATTERN,
-    AccountId,
-    Amount,
     Body,
-    CurrencyCode,
     JsonObject,
     Metadata,
-    RateText,
     SearchReference,
     Seconds,
     Text,
     id_pattern,
-    or_expression,
 )
-from catena.api.fees import Fees
+from catena.api.inputs import StepName, make_inputs
 from catena.auth.scopes import Scope
 from catena.chains.definition import Family, family_of
-from catena.chains.step_types import BUILT_IN, Input, StepType
-from catena.ids import ENTRY, LEDGER
-from catena.ledger.accounts import Side
+from catena.chains.step_types import BUILT_IN, HTTP, Input, StepType
+from catena.ids import LEDGER
 from catena.settings import LIMITS
 
 __all__ = [
     "HOLD_TYPE",
+    "MODELS",
     "AnyStep",
     "ChainCancel",
     "ChainStartStep",
@@ -54,11 +48,6 @@ __all__ = [
 _NAMES: Final = r"^[a-z][a-z0-9_]{0,39}$"
 _TYPES: Final = r"^[a-z][a-z0-9_.]{0,59}$"
 
-StepName = Annotated[
-    str,
-    StringConstraints(pattern=STEP_PATTERN),
-    Field(description="A step's name; of a group's step, the group's before a dot."),
-]
 _OwnName = Annotated[
     str,
     StringConstraints(pattern=_NAMES),
@@ -158,17 +147,31 @@ class _Wait(StepBody):
     ] = "fail"
 
 
+class _Calling(_Tried):
+    """A step that calls a partner: it has a compensation, or is the pivot."""
+
+    pivot: Annotated[
+        bool, Field(description="It is never undone; after it the chain only goes forward.")
+    ] = False
+
+
+class NoUndo(Body):
+    """Nothing that the step does needs undoing."""
+
+    type: Literal["none"]
+
+
 class OutsideStep(_Tried):
-    """A step that calls somebody: `http`, or a type that was installed. Inputs are the type's own;
-    any of them, and any part of one, can be an expression.
+    """A step that calls somebody, of a type that was installed. Inputs are the type's own; any of
+    them, and any part of one, can be an expression.
     """
 
     type: Annotated[
         str,
         StringConstraints(pattern=_TYPES),
         Field(
-            json_schema_extra={"not": {"enum": sorted({*BUILT_IN, "chain.start"})}},
-            examples=["http"],
+            json_schema_extra={"not": {"enum": sorted({*BUILT_IN, HTTP.name, "chain.start"})}},
+            examples=["shipping.book"],
         ),
     ]
     inputs: JsonObject | None = None
@@ -261,50 +264,6 @@ class GroupStep(StepBody):
     steps: Annotated[list[AnyStep], Field(min_length=1, max_length=LIMITS.chain_steps)]
 
 
-class LineInput(Body):
-    """One debit or credit of a free entry."""
-
-    account_id: or_expression(AccountId)  # type: ignore[valid-type]  # a type made of one
-    side: Side
-    amount: or_expression(Amount)  # type: ignore[valid-type]
-    currency: CurrencyCode
-
-
-_LINES: Final = Annotated[list[LineInput], Field(min_length=2, max_length=LIMITS.entry_lines)]
-_EntryId = Annotated[str, StringConstraints(pattern=id_pattern(ENTRY))]
-_Through = Literal["clearing", "holding"]
-_EntryType = Literal["adjustment", "transfer", "fee", "deposit", "withdrawal"]
-
-_CONSTANTS: Final[Mapping[str, Any]] = {
-    "source_account_id": AccountId,
-    "destination_account_id": AccountId,
-    "account_id": AccountId,
-    "fee_account_id": AccountId,
-    "amount": Amount,
-    "source_amount": Amount,
-    "destination_amount": Amount,
-    "currency": CurrencyCode,
-    "source_currency": CurrencyCode,
-    "destination_currency": CurrencyCode,
-    "rate": RateText,
-    "fees": Fees,
-    "through": _Through,
-    "lien": Annotated[StepName, Field(description="The step that made the lien.")],
-    "pool_only": Annotated[bool, Field(description="Spend nothing but what is under lien.")],
-    "lines": _LINES,
-    "entry_type": _EntryType,
-    "entry_id": _EntryId,
-    "description": Text,
-    "reference": SearchReference,
-    "metadata": Metadata,
-    "expires_seconds": Seconds,
-    "on_expiry": Literal["fail", "continue"],
-    "signal": Annotated[StepName, Field(description="Left out: the step's own name.")],
-    "seconds": Seconds,
-    "correlation": Text,
-}
-"""The type of an input's constants, by its name."""
-
 _ABOUT: Final = {
     "transfer": "Move an amount from one account to another.",
     "deposit": "Credit a wallet with money that came in through a system account.",
@@ -318,36 +277,53 @@ _ABOUT: Final = {
     "lien.extend": "Have a reservation expire so much later from now; never earlier than it would.",
     "lien.release": "Give the unused rest of a reservation back.",
     "wait": "Wait for a signal, or for a time (`seconds`).",
+    "http": "Call a partner: a signed request, under a key that is the same for every try.",
 }
-_BASES: Final = {Family.LEDGER: _Ledger, Family.LIEN: _Tried, Family.WAIT: _Wait}
+_BASES: Final = {
+    Family.LEDGER: _Ledger,
+    Family.LIEN: _Tried,
+    Family.WAIT: _Wait,
+    Family.OUTSIDE: _Calling,
+}
 
 
-def _input_type(name: str, wanted: Input) -> tuple[Any, Any]:
-    constant = _CONSTANTS[name]
-    kind = constant if wanted.constant else or_expression(constant)
-    return (kind, ...) if wanted.required else (kind | None, None)
+def _undo_shape(value: object) -> str:
+    nothing = isinstance(value, NoUndo) or (isinstance(value, dict) and "type" in value)
+    return "<nothing>" if nothing else "<undo>"
+
+
+def _make_undo(title: str, table: Mapping[str, Input]) -> Any:  # noqa: ANN401  # the type of a field
+    about = "The call that undoes it. Expressions see what the step itself gave, and no states."
+    undo = make_inputs(f"{title}Undo", table, about)
+    return Annotated[
+        Annotated[NoUndo, Tag("<nothing>")] | Annotated[undo, Tag("<undo>")],
+        Discriminator(_undo_shape),
+    ]
 
 
 def _make_model(type: StepType) -> Any:  # noqa: ANN401  # a model
     title = "".join(part.capitalize() for part in type.name.split("."))
-    fields: Any = {name: _input_type(name, wanted) for name, wanted in type.inputs.items()}
-    inputs = create_model(f"{title}Inputs", __base__=Body, **fields)
+    inputs = make_inputs(f"{title}Inputs", type.inputs)
     needed = any(wanted.required for wanted in type.inputs.values())
     told: Any = {
         "type": (Literal[type.name], ...),
         "inputs": (inputs, ...) if needed else (inputs, inputs()),
     }
+    if type.undo:
+        told["compensation"] = (_make_undo(title, type.undo) | None, None)
     base: Any = _BASES[family_of(type.name)]
     return create_model(f"{title}Step", __base__=base, __doc__=_ABOUT[type.name], **told)
 
 
-MODELS: Final = {name: _make_model(type) for name, type in BUILT_IN.items() if name != "chain"}
+MODELS: Final = {
+    type.name: _make_model(type) for type in (*BUILT_IN.values(), HTTP) if type.name != "chain"
+}
 _OUTSIDE: Final = "<outside>"
 
 
 def _step_kind(value: object) -> str:
     type = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    known = isinstance(type, str) and (type in BUILT_IN or type == "chain.start")
+    known = isinstance(type, str) and (type in MODELS or type in ("chain", "chain.start"))
     return f"<{type}>" if known else _OUTSIDE
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
 from catena.chains.reasons import tidy_code, tidy_reason
@@ -21,7 +22,9 @@ from catena.chains.step_types import (
     Fault,
     Outcome,
 )
+from catena.outside.addresses import is_public
 from catena.outside.client import NoAnswer, NotSent, OutsideClient, Request, Response
+from catena.outside.requests import Refused, form_request
 from catena.outside.signing import SIGNATURE, sign
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ _AT_WORK: Final = 409
 (draft-ietf-httpapi-idempotency-key-header, 2.7).
 """
 
+_URLS: Final = frozenset({"url", "look_up_url", "cancel_url"})
 _LATER: Final = frozenset({408, 425, 429})
 _BODY_BYTES: Final = 65_536
 """Size of an answer's body that a chain keeps, at most; of a larger one only what it means."""
@@ -47,15 +51,21 @@ _BODY_BYTES: Final = 65_536
 
 class HttpStep:
     """Calls partners over HTTP. `secret_of` gives the secret that a ledger's requests are signed
-    with.
+    with. `allows_private`: partners can be at addresses that are not public.
     """
 
     type = HTTP
 
     def __init__(
-        self, client: OutsideClient, secret_of: Callable[[str], bytes], clock: Clock
+        self,
+        client: OutsideClient,
+        secret_of: Callable[[str], bytes],
+        clock: Clock,
+        *,
+        allows_private: bool = False,
     ) -> None:
         self._client = client
+        self._allows_private = allows_private
         self._secret_of = secret_of
         self._clock = clock
 
@@ -66,6 +76,20 @@ class HttpStep:
         for part, words in (("inputs", inputs), ("compensation", compensation or {})):
             if words.get("method", "POST") not in HTTP_METHODS:
                 yield Fault(f"{part}/method", f"The method is one of {', '.join(HTTP_METHODS)}.")
+            for name in _URLS & words.keys():
+                if isinstance(words[name], str) and (said := self._blame_url(words[name])):
+                    yield Fault(f"{part}/{name}", said)
+
+    def _blame_url(self, url: str) -> str:
+        """Why nothing can be called there, as far as the URL itself says; an empty text: it can."""
+        try:
+            wire = form_request(Request("GET", url, b"", {}, 1.0))
+        except Refused:
+            return "A URL starts with http:// or https:// and a host, and has no user in it."
+        host = wire.url.host or ""
+        if self._allows_private or not _is_address(host) or is_public(host):
+            return ""
+        return "This address is not a public one."
 
     async def call(self, call: Call) -> Answer:
         """Make a call."""
@@ -102,6 +126,14 @@ class HttpStep:
             **sign(self._secret_of(call.ledger), id, self._clock(), content),
         }
         return Request(method, url, content, headers, call.timeout_seconds)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _read_told(answer: Answer, *, looked_up: bool) -> Answer:
