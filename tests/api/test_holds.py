@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.api.chain_states import wait_until
 from tests.chain_bodies import balance
 from tests.contract import read_problem
 from tests.server import Api
@@ -120,6 +121,58 @@ def test_a_hold_that_does_not_fit_is_refused(service: Api) -> None:
     hold = authorise(service, al, 1, currency="EUR")
     assert (hold["state"], hold["failure"]["code"]) == ("refused", "currency_mismatch")
     assert balance(service, al) == (100, 0)
+
+
+def test_a_hold_of_which_nothing_was_captured_is_not_captured(service: Api) -> None:
+    """Its chain is told to close before any capture: what was authorised is given back."""
+    al = service.open_account(funded=1000)
+    hold = authorise(service, al)
+    closed = service.post(f"/v1/chains/{hold['chain_id']}/signals/close", {})
+    assert closed.json()["state"] == "completed", closed.text
+    done = service.read(f"/v1/holds/{hold['id']}")
+    assert (done["state"], done["captured"], done["captures"]) == ("voided", 0, [])
+    assert balance(service, al) == (1000, 0)
+
+
+def capture(lien: str, amount: object, receiver: object, **told: Any) -> dict[str, Any]:  # noqa: ANN401
+    """A capture that is the chain's pivot, as somebody appends it past the routes of holds."""
+    inputs = {"lien": lien, "amount": amount, "destination_account_id": receiver, "currency": "USD"}
+    return {"name": "mine", "type": "capture", "inputs": inputs, "pivot": True, **told}
+
+
+def test_what_was_computed_is_told_as_it_came_out(service: Api) -> None:
+    """A capture that somebody appended to a hold's chain, its amount and receiver expressions."""
+    al, shop = service.open_account(funded=1000), service.open_account()
+    hold = authorise(service, al, destination_account_id=shop)
+    to = {"cel": f"'{shop}'"}
+    step = capture("authorise", {"cel": "1 + 1"}, to, depends_on=["authorise"])
+    chain, path = f"/v1/chains/{hold['chain_id']}", f"/v1/holds/{hold['id']}"
+    answer = service.post(f"{chain}/steps", {"steps": [step]})
+    assert answer.status_code == 202, answer.text
+    wait_until(service, chain, "mine", "completed")
+    seen = service.read(path)
+    assert (seen["state"], seen["captured"], seen["remaining"]) == ("partly_captured", 2, 498)
+    (made,) = seen["captures"]
+    assert (made["step"], made["amount"], made["destination_account_id"]) == ("mine", 2, shop)
+    done = service.post(f"{path}/void", {}).json()
+    assert (done["state"], done["captured"]) == ("captured", 2)
+    assert (balance(service, al), balance(service, shop)) == ((998, 0), (2, 0))
+
+
+def test_a_capture_of_another_lien_is_none_of_the_hold(service: Api) -> None:
+    """Past it the hold is captured and voided as ever."""
+    al, bo, shop = (service.open_account(funded=1000) for _ in range(3))
+    hold = authorise(service, al, destination_account_id=shop)
+    other = {"name": "other", "type": "lien.reserve", "inputs": {"account_id": bo, "amount": 9}}
+    steps = [other, capture("other", 7, shop, depends_on=["authorise", "other"])]
+    answer = service.post(f"/v1/chains/{hold['chain_id']}/steps", {"steps": steps})
+    assert answer.status_code == 202, answer.text
+    path = f"/v1/holds/{hold['id']}"
+    seen = service.read(path)
+    assert (seen["state"], seen["captured"], seen["captures"]) == ("authorised", 0, [])
+    done = service.post(f"{path}/void", {}).json()
+    assert (done["state"], done["captured"]) == ("voided", 0)
+    assert (balance(service, al), balance(service, shop)) == ((1000, 0), (1007, 0))
 
 
 def test_a_chain_that_is_no_hold_is_not_found(service: Api) -> None:

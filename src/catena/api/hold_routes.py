@@ -66,7 +66,8 @@ async def get_hold(request: Request, hold_id: str) -> Response:
     """A hold by its id: what was captured, what remains, and until when."""
     context = await identify(request, Scope.LIENS_READ)
     chain = await _find_hold(request, context, hold_id)
-    return respond(Reply(200, encode(view_hold(chain, context.ledger.id))))
+    view = view_hold(chain, context.ledger.id, context.catalogue)
+    return respond(Reply(200, encode(view)))
 
 
 def _add_command(
@@ -112,7 +113,7 @@ _CAPTURE_ERRORS: Final = (
     "balance_out_of_range",
 )
 _add_command("capture", CAPTURE, "Capture a hold", {"amount": 300}, _CAPTURE_ERRORS)
-_add_command("void", VOID, "Void a hold", {"reason": "Sold out"}, ())
+_add_command("void", VOID, "Void a hold", {"reason": "Sold out"}, ("too_many_signals",))
 
 
 async def _find_hold(request: Request, context: Context, hold_id: str) -> Chain:

@@ -36,12 +36,15 @@ from catena.auth.scopes import Scope
 from catena.chains import machine
 from catena.chains.appending import append_tried, name_step
 from catena.chains.books import Books
-from catena.chains.chain import Chain, StepRun
+from catena.chains.chain import Chain
 from catena.chains.definition import Definition, Need, Step
+from catena.chains.expressions import Broken
 from catena.chains.forward import find_lien
 from catena.chains.history import Failure
-from catena.chains.refusals import ChainRefusal, ChainRefused, Command, refuse
+from catena.chains.refusals import ChainRefusal, ChainRefused, Command, refuse, refuse_signal
+from catena.chains.resolve import resolve_inputs
 from catena.chains.states import ChainState
+from catena.chains.step_types import Catalogue
 from catena.errors import InvalidInput
 from catena.ids import CHAIN, HOLD, new_id
 from catena.journal import CreateChain, Operation, Result
@@ -102,7 +105,10 @@ class CaptureView(Struct, frozen=True):
 
     step: str
     amount: Minor
-    destination_account_id: AccountId
+    destination_account_id: Annotated[
+        AccountId | None,
+        Meta(description="Null: it was computed by a step type that is not installed any more."),
+    ]
     entry_id: EntryId | None
 
 
@@ -128,23 +134,24 @@ class HoldView(Struct, frozen=True):
     ended_at: Moment | None
 
 
-def view_hold(chain: Chain, ledger_id: str) -> HoldView:
-    """The hold as the API shows it."""
+def view_hold(chain: Chain, ledger_id: str, catalogue: Catalogue) -> HoldView:
+    """The hold as the API shows it. Steps may have been appended to its chain by other ways."""
     terms = chain.definition.metadata or {}
     reserved = chain.steps[_AUTHORISE].definition.inputs
-    captures = list(_list_captures(chain))
+    captures = list(_list_captures(chain, catalogue))
+    captured = sum(capture.amount for capture in captures)
     lien = find_lien(chain, _AUTHORISE)
     assert chain.created_at is not None  # noqa: S101  # it has a history
     return HoldView(
         HOLD + chain.id[4:],
         ledger_id,
         chain.id,
-        _state_of(chain),
+        _state_of(chain, captured),
         reserved["account_id"],
         terms.get("destination_account_id"),
         reserved["amount"],
         terms["currency"],
-        sum(capture.amount for capture in captures),
+        captured,
         0 if lien is None else lien.remaining,
         captures,
         chain.definition.reference,
@@ -156,14 +163,14 @@ def view_hold(chain: Chain, ledger_id: str) -> HoldView:
     )
 
 
-def _list_captures(chain: Chain) -> Iterator[CaptureView]:
-    for run in _captures_of(chain):
-        inputs = run.definition.inputs
-        yield CaptureView(run.name, inputs["amount"], inputs["destination_account_id"], run.entry)
-
-
-def _captures_of(chain: Chain) -> Iterator[StepRun]:
-    return (r for r in chain.steps.values() if r.definition.type == "capture" and r.seq)
+def _list_captures(chain: Chain, catalogue: Catalogue) -> Iterator[CaptureView]:
+    """What the reservation was captured by; an amount or a receiver may have been computed."""
+    for run in chain.steps.values():
+        step = run.definition
+        if run.seq and step.type == "capture" and step.inputs["lien"] == _AUTHORISE:
+            inputs = resolve_inputs(chain, step, catalogue)
+            receiver = None if isinstance(inputs, Broken) else inputs["destination_account_id"]
+            yield CaptureView(run.name, run.result["amount"], receiver, run.entry)
 
 
 _VOIDED: Final = frozenset(
@@ -171,15 +178,15 @@ _VOIDED: Final = frozenset(
 )
 
 
-def _state_of(chain: Chain) -> HoldState:
+def _state_of(chain: Chain, captured: int) -> HoldState:
     if chain.failure is not None:
         if chain.failure.code in _VOIDED:
             return HoldState.VOIDED
         timed_out = chain.failure.code == "chain_timed_out"
         return HoldState.EXPIRED if timed_out else HoldState.REFUSED
     if chain.state is ChainState.COMPLETED:
-        return HoldState.CAPTURED
-    return HoldState.PARTLY_CAPTURED if chain.pivot_is_past else HoldState.AUTHORISED
+        return HoldState.CAPTURED if captured else HoldState.VOIDED
+    return HoldState.PARTLY_CAPTURED if captured else HoldState.AUTHORISED
 
 
 # --- what holds are told ----------------------------------------------------------------------
@@ -262,25 +269,27 @@ def _void(request: VoidRequest, context: Context) -> Sequence[Operation]:
     by = context.caller.id
 
     def act(chain: Chain, books: Books) -> ChainRefused | None:
-        refused = refuse(chain, Command.APPEND)
-        if refused is not None:
+        if not chain.pivot_is_past:
+            refused = refuse(chain, Command.APPEND)
+            if refused is None:
+                machine.cancel(chain, books, Failure("voided", request.reason or ""), by)
             return refused
-        if chain.pivot_is_past:
+        refused = refuse_signal(chain, _CLOSE)
+        if refused is None:
             machine.signal(chain, books, _CLOSE, None, by)
-        else:
-            machine.cancel(chain, books, Failure("voided", request.reason or ""), by)
-        return None
+        return refused
 
     return on_chain(context, act)
 
 
 def _render_new(results: Sequence[Result], context: Context) -> Reply:
-    view = view_hold(chain_of(results), context.ledger.id)
+    view = view_hold(chain_of(results), context.ledger.id, context.catalogue)
     return Reply(201, encode(view), ((b"location", b"/v1/holds/" + view.id.encode()),))
 
 
 def _render(results: Sequence[Result], context: Context) -> Reply:
-    return Reply(200, encode(view_hold(chain_of(results), context.ledger.id)))
+    view = view_hold(chain_of(results), context.ledger.id, context.catalogue)
+    return Reply(200, encode(view))
 
 
 def _explain_new(_: HoldRequest, refusal: ChainRefused) -> Sequence[tuple[str, str]]:
