@@ -106,7 +106,7 @@ def test_each_stands_for_itself(service: Api) -> None:
         "code": "insufficient_funds",
         "title": "The account has not enough available",
         "status": 422,
-        "detail": "Fund the account or lower the amount.",
+        "detail": "Fund the account or lower the amount; its balance says what is available.",
         "retryable": False,
         "account_id": bo,
     }

@@ -49,7 +49,9 @@ def test_all_that_is_left_is_captured_without_an_amount(service: Api) -> None:
     assert (done["state"], done["captured"]) == ("captured", 500)
     assert (balance(service, al), balance(service, shop)) == ((500, 0), (500, 0))
     ended = service.post(f"{path}/capture", {"destination_account_id": shop})
-    assert (ended.status_code, read_problem(ended)["code"]) == (409, "chain_ended")
+    assert (ended.status_code, read_problem(ended)["code"]) == (409, "hold_ended")
+    void = service.post(f"{path}/void", {})
+    assert (void.status_code, read_problem(void)["code"]) == (409, "hold_ended")
 
 
 @pytest.mark.parametrize("captured", [0, 200])
@@ -109,6 +111,8 @@ def test_a_capture_that_cannot_be_leaves_the_hold_as_it_was(service: Api) -> Non
         answer = service.post(f"{path}/capture", body)
         assert (answer.status_code, read_problem(answer)["code"]) == (status, code), answer.text
         assert service.read(path) == hold
+    more = service.post(f"{path}/capture", table[0][0])
+    assert more.json()["detail"] == "Capture at most what remains: 500 minor units."
     body = {"destination_account_id": shop, "amount": 500}
     assert service.post(f"{path}/capture", body).json()["state"] == "captured"
 

@@ -155,6 +155,22 @@ def test_proceeds_and_held_chains_keep_their_liens(service: Api) -> None:
         assert (answer.status_code, read_problem(answer)["code"]) == (409, "chain_held")
 
 
+def test_a_chains_liens_are_told_in_the_order_in_which_they_were_made(service: Api) -> None:
+    """Whatever their ids are, and page by page."""
+    al = service.open_account(funded=1000)
+    chain = make_chain(service, wait("w"))
+    path = f"/v1/chains/{chain['id']}/liens"
+    made = [
+        service.make(path, {"account_id": al, "amount": amount})["id"] for amount in range(1, 8)
+    ]
+    assert [lien["id"] for lien in service.read(path)["items"]] == made
+    page, found = service.read(path, limit=3), []
+    while page["next"]:
+        found += page["items"]
+        page = service.read(path, limit=3, cursor=page["next"])
+    assert [lien["id"] for lien in (*found, *page["items"])] == made
+
+
 def test_a_lien_of_another_ledger_is_not_there(service: Api) -> None:
     """Whatever is asked of it, or of its account."""
     al = service.open_account(funded=1000)

@@ -104,7 +104,7 @@ PROBLEM: Final[dict[str, Any]] = {
     "code": "insufficient_funds",
     "title": "The account has not enough available",
     "status": 422,
-    "detail": "Fund the account or lower the amount.",
+    "detail": "Fund the account or lower the amount; its balance says what is available.",
     "retryable": False,
     "account_id": _ALICE,
 }

@@ -96,7 +96,7 @@ def _add_command(
             body=write.model,
             example=example,
             headers=("Idempotency-Key", "Catena-Ledger"),
-            errors=("invalid_id", "not_found", "chain_ended", "chain_not_running", *errors),
+            errors=("invalid_id", "not_found", "hold_ended", *errors),
         ),
     )
 

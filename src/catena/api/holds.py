@@ -16,7 +16,7 @@ from pydantic import Field
 from catena.api.bodies import AccountId as AccountText
 from catena.api.bodies import Amount, Body, CurrencyCode, Metadata, SearchReference, Seconds, Text
 from catena.api.chain_views import FailureView, view_failure
-from catena.api.commands import chain_of, on_chain
+from catena.api.commands import Act, chain_of, on_chain
 from catena.api.liens import refuse_held
 from catena.api.plans import explain_flaws
 from catena.api.steps import HOLD_TYPE
@@ -247,7 +247,8 @@ def _capture(request: CaptureRequest, context: Context) -> Sequence[Operation]:
         amount = request.amount or lien.remaining
         if not 0 < amount <= lien.remaining:
             code = ChainRefusal.LIEN_TOO_SMALL
-            return ChainRefused(code, chain.id, lien.step, lien=lien.id, account=lien.account)
+            small = ChainRefused(code, chain.id, lien.step, lien=lien.id, account=lien.account)
+            return small._replace(remaining=lien.remaining)
         inputs = {
             "lien": _AUTHORISE,
             "destination_account_id": receiver,
@@ -262,7 +263,22 @@ def _capture(request: CaptureRequest, context: Context) -> Sequence[Operation]:
             machine.signal(chain, books, _CLOSE, None, by)
         return no
 
-    return on_chain(context, act, [receiver])
+    return on_chain(context, _of_hold(act), [receiver])
+
+
+def _of_hold(act: Act) -> Act:
+    """The act; that the chain underneath has ended, or is about to, is said of the hold."""
+
+    def run(chain: Chain, books: Books) -> Any:  # noqa: ANN401  # the act's own
+        found = act(chain, books)
+        if isinstance(found, ChainRefused) and found.code in _OVER:
+            return ChainRefused(ChainRefusal.HOLD_ENDED, found.chain)
+        return found
+
+    return run
+
+
+_OVER: Final = frozenset({ChainRefusal.CHAIN_ENDED, ChainRefusal.CHAIN_NOT_RUNNING})
 
 
 def _void(request: VoidRequest, context: Context) -> Sequence[Operation]:
@@ -279,7 +295,7 @@ def _void(request: VoidRequest, context: Context) -> Sequence[Operation]:
             machine.signal(chain, books, _CLOSE, None, by)
         return refused
 
-    return on_chain(context, act)
+    return on_chain(context, _of_hold(act))
 
 
 def _render_new(results: Sequence[Result], context: Context) -> Reply:

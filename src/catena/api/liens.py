@@ -274,7 +274,7 @@ class LienList(Struct, frozen=True):
 async def get_chain_liens(
     request: Request, chain_id: str, query: Annotated[PageQuery, Query()]
 ) -> Response:
-    """Every lien that a chain has had, in the order of their ids."""
+    """Every lien that a chain has had, in the order in which they were made."""
     context = await identify(request, Scope.LIENS_READ)
     app, number = app_of(request), context.ledger.number
     id = parse_id(CHAIN, chain_id)

@@ -65,6 +65,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "too_many_signals": 409,
     "message_conflict": 409,
     "lien_not_open": 409,
+    "hold_ended": 409,
     "stale_revision": 412,
     "payload_too_large": 413,
     "unsupported_media_type": 415,
@@ -136,8 +137,13 @@ def problem_of_error(error: CatenaError, request_id: str | None = None) -> Probl
 
 def _advise(refusal: Refusal | ChainRefused) -> str:
     """What the caller can do; where an operator can do something, that."""
-    if isinstance(refusal, Refusal) or not refusal.actions:
-        return refusal.code.remedy
+    remedy = refusal.code.remedy
+    if isinstance(refusal, Refusal):
+        return remedy
+    if refusal.remaining is not None:
+        return f"{remedy[:-1]}: {refusal.remaining} minor units."
+    if not refusal.actions:
+        return remedy
     return f"The step waits for an operator; possible now: {', '.join(refusal.actions)}."
 
 

@@ -122,6 +122,11 @@ class ChainRefusal(Enum):
         "The lien has not so much left",
         "Capture at most what remains.",
     )
+    HOLD_ENDED = (
+        "hold_ended",
+        "The hold is over",
+        "Its `state` says how it ended; authorise another.",
+    )
 
     def __init__(self, code: str, title: str, remedy: str) -> None:
         self.code = code
@@ -132,7 +137,8 @@ class ChainRefusal(Enum):
 class ChainRefused(NamedTuple):
     """One no, and where: in which chain, and at which step, attempt, lien or account of it.
 
-    `actions`: what an operator may decide about the step instead.
+    `remaining`: minor units that a lien has left. `actions`: what an operator may decide about the
+    step instead.
     """
 
     code: ChainRefusal
@@ -142,6 +148,7 @@ class ChainRefused(NamedTuple):
     lien: str | None = None
     account: str | None = None
     flaws: Sequence[Flaw] = ()
+    remaining: int | None = None
     actions: Sequence[str] = ()
 
 

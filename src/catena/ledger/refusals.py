@@ -118,7 +118,7 @@ class RefusalCode(Enum):
     INSUFFICIENT_FUNDS = (
         "insufficient_funds",
         "The account has not enough available",
-        "Fund the account or lower the amount.",
+        "Fund the account or lower the amount; its balance says what is available.",
     )
     ABOVE_CEILING = (
         "above_ceiling",

@@ -75,7 +75,12 @@ _FEW: Final = _ANY.format(
     liens="(SELECT * FROM liens WHERE ledger_id = $1 AND chain_id = $2 OFFSET 0)"
 )
 _ONE: Final = _LIENS + "l.lien_id = $2"
-_OF_CHAIN: Final = _FEW + "l.lien_id > $3 ORDER BY l.lien_id LIMIT $4"
+_OF_CHAIN: Final = (
+    _FEW  # noqa: S608  # two constants
+    + """($3::uuid IS NULL OR (l.created_at, l.lien_id) > (
+       SELECT created_at, lien_id FROM liens WHERE ledger_id = $1 AND lien_id = $3))
+ ORDER BY l.created_at, l.lien_id LIMIT $4"""
+)
 _OF_ACCOUNT: Final = (
     _LIENS
     + """l.account_id = $2 AND l.lien_id > $3 AND l.state IN ('active', 'utilized')
@@ -95,8 +100,8 @@ async def read_lien(connection: Connection, ledger: int, id: str) -> LienRow | N
 async def list_chain_liens(
     connection: Connection, ledger: int, chain: str, *, after: str | None, limit: int
 ) -> list[LienRow]:
-    """So many liens of a chain, in the order of their ids, after the id `after`."""
-    start = _FIRST if after is None else after[5:]
+    """So many liens of a chain, in the order in which they were made, after the id `after`."""
+    start = None if after is None else after[5:]
     rows = await connection.fetch(_OF_CHAIN, ledger, chain[4:], start, limit)
     return [_lien_from_row(row) for row in rows]
 
