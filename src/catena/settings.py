@@ -157,6 +157,9 @@ class Limits:
     chain_signals: int = _setting(
         100, "Signals that a chain keeps until waits take them, at most: as many as it has steps."
     )
+    chain_holds: int = _setting(
+        100, "Times that one chain is held, at most; its history is read for each command."
+    )
     json_depth: int = _setting(16, "Objects and lists within each other in a step's inputs.")
     reason_characters: int = _setting(
         200, "Length of what is kept of a partner's reason for a refusal, at most."

@@ -409,6 +409,18 @@ def test_a_chain_keeps_no_end_of_signals(service: Api) -> None:
     assert service.post(f"{path}/w", {}).json()["state"] == "completed"
 
 
+def test_a_chain_is_not_held_for_ever_and_again(service: Api) -> None:
+    """It is refused from some number on; the chain can be ended all the same."""
+    path = f"/v1/chains/{make_chain(service, wait('w'))['id']}"
+    body = {"seconds": 60, "then": "resume", "reason": "r"}
+    for _ in range(LIMITS.chain_holds):
+        assert service.post(f"{path}/hold", body).status_code == 200
+        assert service.post(f"{path}/resume", {"reason": "r"}).status_code == 202
+    refused = service.post(f"{path}/hold", body)
+    assert (refused.status_code, read_problem(refused)["code"]) == (409, "too_many_holds")
+    assert service.post(f"{path}/cancel", {"reason": "r"}).json()["state"] == "rolled_back"
+
+
 def test_a_chain_of_another_ledger_is_not_there(service: Api) -> None:
     """Whatever is asked of it."""
     chain = make_chain(service, wait("w"))

@@ -10,7 +10,7 @@ from catena.chains import machine
 from catena.chains.chain import Chain
 from catena.chains.definition import Definition, Retry, Step
 from catena.chains.history import Event, Failure, IllegalMove, Record
-from catena.chains.refusals import ChainRefusal, refuse_signal
+from catena.chains.refusals import ChainRefusal, Command, refuse, refuse_signal
 from catena.chains.waits import find_wait
 from catena.settings import LIMITS
 from tests.chains.books import NOW, MemoryBooks, wallet
@@ -265,6 +265,19 @@ def test_a_chain_keeps_so_many_signals() -> None:
     ended = refuse_signal(story.chain, "other")
     assert ended is not None
     assert ended.code is ChainRefusal.CHAIN_ENDED
+
+
+def test_a_chain_is_held_so_many_times() -> None:
+    """Held and resumed for ever, it would have a history without an end."""
+    story = Story(call("call"))
+    for _ in range(LIMITS.chain_holds):
+        assert refuse(story.chain, Command.HOLD) is None
+        story.do(machine.hold, seconds=60, then="resume", why="", by="ada")
+        story.do(machine.resume, "", "ada")
+    refused = refuse(story.chain, Command.HOLD)
+    assert refused is not None
+    assert refused.code is ChainRefusal.TOO_MANY_HOLDS
+    assert refuse(story.chain, Command.CANCEL) is None
 
 
 def test_a_wait_is_found_by_its_correlation() -> None:

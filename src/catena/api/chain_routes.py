@@ -88,7 +88,7 @@ _COMMANDS: Final[Sequence[tuple[str, Write, str, object, Sequence[str], bool]]] 
         HOLD,
         "Hold a chain: nothing new begins",
         {"seconds": 3600, "then": "reject", "reason": "To be looked at"},
-        (_RUNNING, "chain_held", "chain_not_started"),
+        (_RUNNING, "chain_held", "chain_not_started", "too_many_holds"),
         False,
     ),
     (

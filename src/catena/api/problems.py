@@ -63,6 +63,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "step_needed": 409,
     "step_posts": 409,
     "too_many_signals": 409,
+    "too_many_holds": 409,
     "message_conflict": 409,
     "lien_not_open": 409,
     "hold_ended": 409,

@@ -106,7 +106,8 @@ class Chain:
     """A chain as its history has made it. `new`: events that are decided and not committed.
 
     `number`: of its last event, gapless. `seq`: of the last step that committed. `pending_failure`:
-    what takes effect when the pivot is refused. `signals` are kept until a wait takes them.
+    what takes effect when the pivot is refused. `signals` are kept until a wait takes them. `holds`:
+    how often it was held.
     """
 
     def __init__(self, id: str, history: Sequence[Record] = ()) -> None:
@@ -129,6 +130,7 @@ class Chain:
         self.held_at: dt.datetime | None = None
         self.held_until: dt.datetime | None = None
         self.hold: Mapping[str, Any] = {}
+        self.holds = 0
         self.failure: Failure | None = None
         self.pending_failure: Failure | None = None
         self.signals: list[tuple[str, Any]] = []

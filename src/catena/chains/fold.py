@@ -113,6 +113,7 @@ def _hold(chain: Chain, told: Told) -> None:
     chain.held_at = told.at
     chain.held_until = told.due()
     chain.hold = told.data
+    chain.holds += 1
 
 
 def _end_hold(chain: Chain) -> None:

@@ -107,6 +107,11 @@ class ChainRefusal(Enum):
         "The chain keeps as many signals as it may",
         "Send those that it waits for; the others nobody has taken.",
     )
+    TOO_MANY_HOLDS = (
+        "too_many_holds",
+        "The chain was held as often as it may",
+        "Reject it, or let it go on.",
+    )
     MESSAGE_CONFLICT = (
         "message_conflict",
         "A message with this id was taken in, and said something else",
@@ -201,6 +206,8 @@ def refuse(chain: Chain, command: Command) -> ChainRefused | None:
     code = _REFUSED[command].get(chain.state)
     if code is None and command in _UNDOING and chain.pivot_is_past:
         code = ChainRefusal.PIVOT_PASSED
+    if code is None and command is Command.HOLD and chain.holds >= LIMITS.chain_holds:
+        code = ChainRefusal.TOO_MANY_HOLDS
     if code is None:
         return None
     refused = ChainRefused(code, chain.id)
