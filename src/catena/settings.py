@@ -151,6 +151,23 @@ class Limits:
     )
     step_conditions: int = _setting(20, "Conditions of one step, at most.")
     expression_characters: int = _setting(1_000, "Length of one expression, at most.")
+    expression_bytes: int = _setting(
+        32_768,
+        "Size of what one expression looks at, as JSON, at most: each part as often as it is worked"
+        " on.",
+    )
+    expression_items: int = _setting(
+        200, "Items that all, exists, exists_one, map or filter goes through, at most."
+    )
+    expression_loop_parts: int = _setting(
+        50, "Names, fields, constants and operators of what it does with each of them, at most."
+    )
+    chain_expressions: int = _setting(
+        200, "Expressions of one chain, conditions too, those that are appended too, at most."
+    )
+    chain_expression_characters: int = _setting(
+        10_000, "Length of all expressions of one chain together, at most."
+    )
     signal_bytes: int = _setting(
         16_384, "Size of a signal's payload, or of a result said by hand, as JSON, at most."
     )

@@ -20,6 +20,7 @@ THERE_ARE = "before this step there are:"
 VARIABLES = frozenset(
     {("steps.a.n", Kind.INT), ("steps.a.x", Kind.ANY), ("steps.a.s", Kind.STRING)}
 )
+UNSET = ("steps.a.none", Kind.ANY)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_an_expression_has_a_type(text: str, kind: Kind) -> None:
         ("now()", "no such function at 1:4"),
         ("if", "a reserved word at 1:1"),
         ("99999999999999999999", "it cannot be read at 1:1"),
-        ("\x00", "syntax error at 1:1"),
+        ("\x00", "An expression has no NUL and no half of a surrogate pair"),
         ("(" * 200 + "1" + ")" * 200, "it is nested too deeply"),
         (
             "1" * (LIMITS.expression_characters + 1),
@@ -105,15 +106,123 @@ def test_what_an_evaluation_gives(text: str, value: object, wanted: Kind, found:
         assert given == found
 
 
-def test_an_evaluation_is_bounded() -> None:
-    """One that would take too long comes to nothing."""
-    ten = "[0,1,2,3,4,5,6,7,8,9]"
-    text = "true"
-    for name in "abcdefg":
-        text = f"{ten}.all({name}, {text})"
-    found = evaluate(text, VARIABLES, {}, Kind.BOOL)
-    assert isinstance(found, Broken)
-    assert "too long" in found.reason
+ONLY_COMPARED = "what is not of the item may only be compared"
+TEN = "[0,1,2,3,4,5,6,7,8,9]"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        # One match is 83 ms.
+        (
+            f"{TEN}.all(x, {TEN}.all(y, steps.a.x.matches('(a?){{1000}}a{{1000}}') || true))",
+            "no such function at 1:76",
+        ),
+        ("matches(steps.a.s, 'a')", "no such function at 1:8"),
+        # A file's name: a pipe would stop the process.
+        ("timestamp(steps.a.s).getHours('/tmp/pipe') == 1", "no such function at 1:30"),
+        ("timestamp(steps.a.s).getSeconds(steps.a.x) == 1", "no such function at 1:32"),
+        # Eightfold with each map.
+        (
+            "['aaaaaaaaaaaaaaaa'].map(p,p+p+p+p+p+p+p+p).map(p,p+p+p+p+p+p+p+p)[0]",
+            "it goes through what is neither a name nor a list that is written out",
+        ),
+        (
+            "steps.a.x.all(x, x.all(y, y))",
+            "it has more than one of all, exists, exists_one, map and filter",
+        ),
+        # The square of what it is handed.
+        (
+            "(steps.a.x + steps.a.x).map(x, x)",
+            "it goes through what is neither a name nor a list that is written out",
+        ),
+        (
+            "steps.a.x.b.all(x, steps.a.x.c.contains(x))",
+            ONLY_COMPARED,
+        ),
+        (
+            "steps.a.x.map(x, steps.a.x)",
+            ONLY_COMPARED,
+        ),
+        ("[" + "0," * 200 + "0].map(x, x)", "it goes through more than 200 items"),
+        ("{" + "0:0," * 200 + "0:0}.all(x, true)", "it goes through more than 200 items"),
+        (
+            "steps.a.x.all(x, [" + "0," * 60 + "].size() == x)",
+            "what it does with each item has more than 50 parts",
+        ),
+        ("google.protobuf.Struct{} == steps.a.x", "it makes a message of a named type"),
+        ("steps.a.s == '\ud800'", "no half of a surrogate pair"),
+    ],
+)
+def test_what_could_cost_too_much_does_not_compile(text: str, said: str) -> None:
+    """What an evaluation may cost is seen before it runs."""
+    with pytest.raises(BadExpression) as caught:
+        compile_expression(text, VARIABLES)
+    assert said in str(caught.value)
+
+
+LARGE = LIMITS.expression_bytes
+LOOK = "it looks at more than 32768 bytes"
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "found"),
+    [
+        # What it does not name costs nothing.
+        ("steps.a.x.n == 1", {"n": 1, "more": "x" * LARGE}, True),
+        ("has(steps.a.x.n) && steps.a.x.n.m == 2", {"n": {"m": 2}, "more": "x" * LARGE}, True),
+        ("has(steps.a.x.n)", {"more": "x" * LARGE}, False),
+        ("steps.a.x['n'] == 1", {"n": 1, "more": "x" * LARGE}, Broken(LOOK)),
+        ("steps.a.x == 'a'", "x" * LARGE, Broken(LOOK)),
+        ("steps.a.x == 'a'", "x" * (LARGE - 2), False),
+        # As often as it is worked on.
+        ("steps.a.x + steps.a.x", "x" * (LARGE // 4), Broken(LOOK)),
+        ("steps.a.x + steps.a.x", "x" * LARGE, Broken(LOOK)),
+        ("steps.a.x.n + 'a'", ["a"], Broken("")),
+        ("steps.a.none + 'a'", "a", Broken("No value")),
+        ("string(steps.a.x)", "x" * (LARGE // 4), "x" * (LARGE // 4)),
+        ("[steps.a.x, {'a': steps.a.x}]", "x" * (LARGE // 3), Broken(LOOK)),
+        ("steps.a.x.contains(steps.a.x)", "x" * (LARGE // 16), Broken(LOOK)),
+        ("steps.a.x.contains('" + "x" * 900 + "')", "x" * (LARGE // 3), True),
+        ("steps.a.x[steps.a.x[0]] == 1", [1] * (LARGE // 4), Broken(LOOK)),
+        ("(steps.a.n > 1 ? steps.a.x : steps.a.x) == 1", 2, False),
+        # What it goes through.
+        ("steps.a.x.map(i, {'n': i})[0].n", [7] * 200, 7),
+        ("steps.a.x.map(i, i)", [7] * 201, Broken("it goes through more than 200 items")),
+        ("steps.a.x.i.all(k, k != '')", {"i": {str(n): 0 for n in range(201)}}, Broken("200")),
+        ("steps.a.x[0].i.all(k, true)", [{"i": [1] * 201}], Broken("200 items")),
+        ("steps.a.x.i[0].exists(x, x.n == steps.a.x.n)", {"i": [[{"n": 1}]], "n": 1}, True),
+        ("steps.a.x.i.exists(x, x == steps.a.x.n[0])", {"i": [1], "n": [1]}, True),
+        ("steps.a.x.i.filter(x, x + steps.a.n > 3)", {"i": [1, 2]}, [2]),
+        ("steps.a.x.i.exists_one(x, x in ['a', 'b'])", {"i": ["a", "c"]}, True),
+        ("steps.a.x.`i-j`.exists(x, has(x.n) && -x.n < 0)", {"i-j": [{"n": 1}]}, True),
+        ("steps.a.x.i.all(x, x)", {"i": 4}, Broken("")),
+        ("[1, 2].map(x, x * 2)", None, [2, 4]),
+        ("timestamp('2026-01-01T07:00:00Z').getHours()", None, 7),
+        ("type(steps.a.x) == int", 3, True),
+        # What no evaluation may raise.
+        ("steps.a.x == 'a'", "\ud800", Broken("no text")),
+        ("steps.a.x == 'a'", {"\ud800": 1}, Broken("no text")),
+        ("1 +", 1, Broken("syntax error")),
+    ],
+)
+def test_an_evaluation_is_bounded(text: str, value: object, found: object) -> None:
+    """It looks at what it names, and at no more than a limit of it."""
+    values = {"steps.a.x": value, "steps.a.n": 2, "steps.a.s": ""}
+    given = evaluate(text, VARIABLES | {UNSET}, values, Kind.ANY)
+    if isinstance(found, Broken):
+        assert isinstance(given, Broken)
+        assert found.reason in given.reason
+    else:
+        assert given == found
+
+
+def test_deep_json_is_bounded() -> None:
+    """It comes to nothing, and raises nothing."""
+    deep: list[Any] = []
+    for _ in range(900):
+        deep = [deep]
+    assert isinstance(evaluate("steps.a.x", VARIABLES, {"steps.a.x": deep}, Kind.ANY), Broken)
 
 
 @pytest.mark.parametrize(

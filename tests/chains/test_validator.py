@@ -92,6 +92,49 @@ def test_a_flaw_is_found_where_it_is(steps: Sequence[Step], where: tuple[str, st
     assert all(flaw.text for flaw in flaws)
 
 
+def _say_often(count: int, text: str = "chain.id") -> list[dict[str, str]]:
+    return [{"cel": f"{text} + '{number}'"} for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("steps", "where"),
+    [
+        (
+            [
+                call("a", inputs={"body": _say_often(150)}),
+                say("b", "url", "a", body=_say_often(50)),
+            ],
+            None,
+        ),
+        (
+            [
+                call("a", inputs={"body": _say_often(150)}),
+                say("b", "url", "a", body=_say_often(51)),
+            ],
+            "b",
+        ),
+        ([call("a", when=("true",) * 20), call("b", "a", inputs={"body": _say_often(181)})], "b"),
+        ([call("a", inputs={"body": _say_often(21, f"'{'a' * 490}'")})], "a"),
+        ([say("a", "url", body=_say_often(201))], "a"),
+    ],
+)
+def test_the_expressions_of_a_chain_are_bounded(steps: Sequence[Step], where: str | None) -> None:
+    """All of them together, conditions and compensations too; the step where it is too much."""
+    said = [flaw.step for flaw in find_flaws(steps, CATALOGUE) if "at most, and" in flaw.text]
+    assert said == ([] if where is None else [where])
+
+
+def test_the_conditions_of_a_chain_that_is_started_count() -> None:
+    """A chain within a chain gives no more of them."""
+    row = {"name": "in", "type": "wait", "inputs": {"signal": "a"}, "when": ["true"] * 20}
+    inner = {"steps": [row] * 6}
+    steps = [
+        Step("a", "chain.start", {"chain": inner}, (), ("true",)),
+        Step("b", "chain.start", {"chain": inner}, needs("a")),
+    ]
+    assert [flaw.step for flaw in find_flaws(steps, CATALOGUE) if "together" in flaw.text] == ["b"]
+
+
 CAPTURE = {"lien": "hold", "destination_account_id": B, "amount": 1, "currency": "USD"}
 
 

@@ -1,8 +1,8 @@
 """Expressions in conditions and inputs: CEL, typed and checked when a chain is made.
 
 A name such as `steps.charge.amount` is one declared variable, so its type is known before the step
-has run. Bounded: no I/O, no clock, and a budget of iterations. Never raises for what an evaluation
-finds: that is a `Broken`.
+has run. No I/O, no clock, and bounded in time and memory: `expression_bounds` says by what. Never
+raises for what an evaluation finds: that is a `Broken`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,21 @@ from functools import lru_cache
 from itertools import takewhile
 from typing import Any, Final, NamedTuple
 
+from catena.chains.expression_bounds import (
+    LIBRARY,
+    Bounds,
+    TooMuch,
+    TooWide,
+    hand_over,
+    read_bounds,
+)
+from catena.chains.storable import is_storable, is_text
 from catena.settings import LIMITS
 
 __all__ = [
     "BadExpression",
     "Broken",
+    "Compiled",
     "Kind",
     "Variables",
     "compile_expression",
@@ -27,8 +37,8 @@ __all__ = [
     "is_expression",
 ]
 
-_COMPILED_MAX: Final = 4_096
-"""Compiled expressions that a process remembers."""
+_COMPILED_MAX: Final = 1_024
+"""Compiled expressions that a process remembers, each of up to 80 kB with its environment."""
 
 
 class Kind(StrEnum):
@@ -77,20 +87,50 @@ def is_expression(value: object) -> bool:
     return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("cel"), str)
 
 
+class Compiled(NamedTuple):
+    """An expression that may be evaluated, and the type of what it gives."""
+
+    program: Any
+    kind: Kind
+    bounds: Bounds
+
+
 @lru_cache(maxsize=_COMPILED_MAX)
-def compile_expression(text: str, variables: Variables) -> tuple[Any, Kind]:
-    """The compiled expression and the type of what it gives. Raises BadExpression."""
+def compile_expression(text: str, variables: Variables) -> Compiled:
+    """The compiled expression, for these variables. Raises BadExpression."""
+    if not is_text(text):
+        raise BadExpression("An expression has no NUL and no half of a surrogate pair.")
     if len(text) > LIMITS.expression_characters:
         raise BadExpression(f"An expression has {LIMITS.expression_characters} characters at most.")
+    words = frozenset(_WORD.findall(text))
+    named = frozenset([v for v in variables if words.issuperset(v[0].split("."))])
     try:
-        compiled = _environment(variables).compile(text)
+        return _compile(text, named)
     except RuntimeError as error:
         raise BadExpression(_explain(str(error), text, variables)) from None
-    return compiled, _KINDS.get(compiled.return_type().name(), Kind.ANY)
+    except TooWide as error:
+        raise BadExpression(f"{error}.") from None
+
+
+_WORD: Final = re.compile(r"\w+", re.ASCII)
+"""What the parts of a variable's name are made of. Those that the text has not it cannot name, and
+an environment costs more the more it declares.
+"""
+
+
+@lru_cache(maxsize=_COMPILED_MAX)
+def _compile(text: str, variables: Variables) -> Compiled:
+    program = _environment(variables).compile(text)
+    small = [name for name, kind in variables if kind in _SMALL]
+    large = [name for name, kind in variables if kind not in _SMALL]
+    kind = _KINDS.get(program.return_type().name(), Kind.ANY)
+    return Compiled(program, kind, read_bounds(program.serialize(), small, large))
 
 
 _KINDS: Final = {"INT": Kind.INT, "STRING": Kind.STRING, "BOOL": Kind.BOOL}
 """Our kinds by the library's names; all others are known when they are evaluated."""
+
+_SMALL: Final = frozenset({Kind.INT, Kind.BOOL})
 
 
 @lru_cache(maxsize=_COMPILED_MAX)
@@ -103,22 +143,30 @@ def _environment(variables: Variables) -> Any:  # noqa: ANN401  # the library's 
         Kind.BOOL: cel.Type.BOOL,
         Kind.ANY: cel.Type.DYN,
     }
-    return cel.NewEnv(variables={name: types[kind] for name, kind in variables})
+    declared = {name: types[kind] for name, kind in variables}
+    return cel.NewEnv(config=_read_library(), variables=declared)
+
+
+@lru_cache(maxsize=1)
+def _read_library() -> Any:  # noqa: ANN401  # the library's own
+    from cel_expr_python import cel  # noqa: PLC0415  # as above
+
+    return cel.NewEnvConfigFromYaml(LIBRARY)
 
 
 def evaluate(text: str, variables: Variables, values: Mapping[str, Any], wanted: Kind) -> Any:  # noqa: ANN401
     """What the expression gives for these values, as `wanted`; or a Broken."""
-    compiled, _ = compile_expression(text, variables)
     try:
-        found = compiled.eval(data=values)
-    except RuntimeError:
+        program, _, bounds = compile_expression(text, variables)
+        found = program.eval(data=hand_over(bounds, values))
+        if found.type().name() == "ERROR":
+            return Broken(str(found.value()).partition(": ")[2] or "it could not be evaluated")
+        value = found.plain_value()
+        return value if _is(value, wanted) else Broken(f"it gave no {wanted}")
+    except (TooMuch, BadExpression) as error:
+        return Broken(str(error).removesuffix("."))
+    except Exception:  # noqa: BLE001  # the library's, of any kind: a step fails, no timer
         return Broken("it took too long, or was given what is no text")
-    if found.type().name() == "ERROR":
-        return Broken(str(found.value()).partition(": ")[2] or "it could not be evaluated")
-    value = found.plain_value()
-    if not _is(value, wanted):
-        return Broken(f"it gave no {wanted}")
-    return value
 
 
 def _is(value: object, wanted: Kind) -> bool:
@@ -126,24 +174,11 @@ def _is(value: object, wanted: Kind) -> bool:
         case Kind.INT:
             return type(value) is int
         case Kind.STRING:
-            return _is_text(value)
+            return is_text(value)
         case Kind.BOOL:
             return isinstance(value, bool)
         case _:
-            return _is_json(value)
-
-
-def _is_json(value: object) -> bool:
-    if isinstance(value, Mapping):
-        return all(_is_text(name) and _is_json(inner) for name, inner in value.items())
-    if isinstance(value, list):
-        return all(map(_is_json, value))
-    return value is None or isinstance(value, (bool, int)) or _is_text(value)
-
-
-def _is_text(value: object) -> bool:
-    """A text that the database can keep."""
-    return isinstance(value, str) and "\x00" not in value
+            return is_storable(value)
 
 
 # --- what does not compile --------------------------------------------------------------------

@@ -26,6 +26,7 @@ from catena.chains.step_types import NOTHING, Catalogue, Input, StepType
 from catena.ids import ACCOUNT, ENTRY, is_id
 from catena.ledger.accounts import Account
 from catena.money import MAX_AMOUNT_MINOR
+from catena.settings import LIMITS
 
 if TYPE_CHECKING:
     from catena.chains.books import Books
@@ -68,6 +69,9 @@ def find_flaws(steps: Sequence[Step], catalogue: Catalogue) -> list[Flaw]:
     circle = _find_circle(steps)
     if circle is not None:
         return [Flaw(circle, "depends_on", "The steps depend on each other in a circle.")]
+    flaws += _find_too_many(steps)
+    if flaws:
+        return flaws  # before the first is compiled
     for step in steps:
         found = list(_find_inputs(step, by_name, catalogue))
         if not found and step.family is Family.OUTSIDE:
@@ -112,6 +116,35 @@ def _find_circle(steps: Sequence[Step]) -> str | None:
         found: str = error.args[1][0]
         return found
     return None
+
+
+def _find_too_many(steps: Sequence[Step]) -> Iterator[Flaw]:
+    """The step whose expressions are too many, with those of the steps before it."""
+    count = length = 0
+    for step in steps:
+        texts = [*step.when, *find_expressions(step.inputs), *find_expressions(step.compensation)]
+        if step.type == "chain.start":
+            texts += _list_conditions([step.inputs, step.compensation])
+        if texts:
+            count += len(texts)
+            length += sum(map(len, texts))
+            if count > LIMITS.chain_expressions or length > LIMITS.chain_expression_characters:
+                said = (
+                    f"All of a chain's expressions, conditions too, are {LIMITS.chain_expressions}"
+                    f" at most, and {LIMITS.chain_expression_characters} characters together."
+                )
+                yield Flaw(step.name, "inputs", said)
+                return
+
+
+def _list_conditions(value: object) -> Iterator[str]:
+    """The conditions within a chain that a step starts."""
+    if isinstance(value, Mapping):
+        yield from (text for text in value.get("when") or () if isinstance(text, str))
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _list_conditions(inner)
 
 
 # --- inputs -----------------------------------------------------------------------------------
@@ -220,7 +253,7 @@ def _find_expression(
     if undoing:
         seen.append(step)
     try:
-        _, kind = compile_expression(text, variables_of(seen, catalogue, states=not undoing))
+        kind = compile_expression(text, variables_of(seen, catalogue, states=not undoing)).kind
     except BadExpression as error:
         yield Flaw(step.name, part, f"The expression does not compile: {error}")
         return
