@@ -226,7 +226,9 @@ class NaiveChain:
         if lien is None:
             return "lien_not_open"
         if step.plan.kind == "extend":
-            self.lien_ends[name] = self.now + (step.plan.seconds or 0)
+            if name in self.lien_ends:  # what never ends goes on so
+                later = self.now + (step.plan.seconds or 0)
+                self.lien_ends[name] = max(self.lien_ends[name], later)
             self.finish(step, {})
         else:
             self._do(Act(step.plan.name, "end", lien=name))
