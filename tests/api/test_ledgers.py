@@ -11,7 +11,7 @@ import pytest
 from catena.settings import LIMITS
 from tests.contract import Contract, read_problem
 from tests.postgres import Database
-from tests.server import Api, RunningApi, make_key, run_api
+from tests.server import Api, Client, RunningApi, make_key, run_api
 
 
 def test_a_ledger_is_made_once_under_its_key(service: Api) -> None:
@@ -216,10 +216,28 @@ def test_a_key_of_several_ledgers_says_which(service: Api) -> None:
             client.get("/v1/accounts"),
             client.post("/v1/accounts", {"currency": "USD"}),
         ):
-            assert (answer.status_code, read_problem(answer)["code"]) == (400, "ledger_required")
+            problem = read_problem(answer)
+            assert (answer.status_code, problem["code"]) == (400, "ledger_required")
+            assert (service.ledger in problem["detail"]) == (client is several)
     twice = [("Catena-Ledger", service.ledger), ("Catena-Ledger", service.ledger)]
     answer = several.send("GET", "/v1/accounts", headers=twice)
     assert (answer.status_code, read_problem(answer)["code"]) == (400, "bad_request")
+
+
+def test_who_comes_before_the_first_ledger_is_told_to_make_one(
+    database: Database, contract: Contract
+) -> None:
+    """And with more than a few, the first of them are named."""
+    key = make_key(database.service_dsn)
+    with run_api(database.service_dsn) as running:
+        client = Client(running.address, key.secret, None, contract)
+        answer = client.send("GET", "/v1/accounts")
+        assert read_problem(answer)["detail"] == "There is no ledger yet: POST /v1/ledgers."
+        for number in range(12):
+            client.post("/v1/ledgers", {"name": f"book {number}"})
+        detail = read_problem(client.send("GET", "/v1/accounts"))["detail"]
+        assert "(book 9) and 2 more." in detail
+        client.http.close()
 
 
 def test_ledger_ids_that_are_none(service: Api) -> None:

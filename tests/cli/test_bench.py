@@ -1,4 +1,4 @@
-"""`catena bench`: the load is put on a running service, or on one that is started for it."""
+"""`catena bench`: the load is put on one that is started for it, or on a running service."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.commands import Ended, call, is_database_gone, running
+from tests.commands import Ended, call, running
 
 SHORT = ("--seconds", "0.3", "--connections", "4")
 ROWS = ["transfers", "transfers in batches of 1,000", "balance reads"]
@@ -22,31 +22,43 @@ def read_rates(ended: Ended) -> dict[str, int]:
     return {what: int(rate.replace(",", "")) for what, rate in rows}
 
 
-async def test_without_a_service_one_is_started(data_dir: Path) -> None:
-    """In an empty directory the bench starts everything, shows three rates, and stops it all."""
-    rates = read_rates(await call("bench", *SHORT, data_dir=data_dir))
+async def test_without_a_url_a_service_is_started_and_removed(data_dir: Path) -> None:
+    """The bench shows three rates, and leaves nothing: no database, no directory, no ledger."""
+    room = data_dir.parent / "room"
+    room.mkdir(parents=True)
+    ended = await call("bench", *SHORT, data_dir=data_dir, environment={"TMPDIR": str(room)})
+    rates = read_rates(ended)
     assert list(rates) == ROWS
     assert min(rates.values()) > 0
-    assert is_database_gone(data_dir)
+    assert list(room.iterdir()) == []
+    assert {path.name for path in data_dir.parent.iterdir()} == {"room"}
 
 
-async def test_a_running_service_is_loaded_in_a_ledger_of_its_own(data_dir: Path) -> None:
-    """The bench finds the service's key, leaves its first ledger alone, and the service running."""
+async def test_a_running_service_is_loaded_in_the_ledger_that_is_named(data_dir: Path) -> None:
+    """The bench finds the service's key, makes no ledger, and leaves the service running."""
     async with running("up", "--no-demo", data_dir=data_dir) as up:
         address = await up.read_value("address")
         key = await up.read_value("key")
-        rates = read_rates(await call("bench", "--url", address, *SHORT, data_dir=data_dir))
         headers = {"Authorization": f"Bearer {key}"}
+        rates = read_rates(await call("bench", "--url", address, *SHORT, data_dir=data_dir))
         async with httpx2.AsyncClient(base_url=address, headers=headers) as client:
-            first, own = (await client.get("/v1/ledgers")).json()["items"]
-            counts = {}
-            for ledger in (first, own):
-                page = await client.get("/v1/entries", headers={"Catena-Ledger": ledger["id"]})
-                counts[ledger["name"]] = len(page.json()["items"])
+            (first,) = (await client.get("/v1/ledgers")).json()["items"]
+            accounts = (await client.get("/v1/accounts")).json()["items"]
+            assert any((one["user_id"] or "").startswith("bench_") for one in accounts)
+            await client.post(
+                "/v1/ledgers", json={"name": "second"}, headers={"Idempotency-Key": "second"}
+            )
+        several = await call("bench", "--url", address, *SHORT, data_dir=data_dir)
+        named = ("--url", address, "--ledger", first["name"], *SHORT)
+        assert list(read_rates(await call("bench", *named, data_dir=data_dir))) == ROWS
+        none = await call(
+            "bench", "--url", address, "--ledger", "nobody", *SHORT, data_dir=data_dir
+        )
         assert (await up.end(signal.SIGINT)).code == 0
     assert list(rates) == ROWS
-    assert own["name"].startswith("bench_")
-    assert counts == {"main": 0, own["name"]: 50}
+    said = "catena: There are several ledgers: name one by its id with --ledger.\n"
+    assert (several.code, several.err) == (2, said)
+    assert (none.code, none.err) == (2, "catena: There is no such ledger.\n")
 
 
 @pytest.mark.parametrize(

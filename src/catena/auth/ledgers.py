@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 from catena.clock import monotonic
 from catena.db.installation import Ledger, list_ledgers
@@ -47,6 +48,12 @@ class Ledgers:
             return None
         return self._by_id.get(id)
 
+    def _allow(self, caller: Caller) -> list[Ledger]:
+        """The ledgers that the caller may use."""
+        if caller.ledgers is None:
+            return list(self._by_id.values())
+        return [self._by_id[id] for id in caller.ledgers if id in self._by_id]
+
     async def find_number(self, number: int) -> Ledger | None:
         """The ledger with this number, for who works in all of them."""
         for ledger in self._by_id.values():
@@ -72,5 +79,20 @@ class Ledgers:
         if ledger is not None:
             return ledger
         if id is None:
-            raise LedgerRequired("Name the ledger by its id in the header Catena-Ledger.")
+            if caller.ledgers is not None and not caller.ledgers:
+                raise LedgerRequired("The credential may use no ledger.")
+            raise LedgerRequired(_list_choices(self._allow(caller)))
         raise NotFound("There is no such ledger for this credential.")
+
+
+_LISTED: Final = 10
+"""Ledgers that an error names, at most."""
+
+
+def _list_choices(ledgers: Sequence[Ledger]) -> str:
+    """What can be named, for who has named none."""
+    if not ledgers:
+        return "There is no ledger yet: POST /v1/ledgers."
+    names = [f"{ledger.id} ({ledger.name})" for ledger in ledgers[:_LISTED]]
+    more = f" and {len(ledgers) - _LISTED} more" if len(ledgers) > _LISTED else ""
+    return f"Name the ledger in the header Catena-Ledger: {', '.join(names)}{more}."

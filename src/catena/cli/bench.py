@@ -1,12 +1,14 @@
-"""`catena bench`: a short load test of this machine, in a ledger of its own."""
+"""`catena bench`: a short load test of this machine, on a service that is thrown away after it."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -29,7 +31,11 @@ _MILLISECONDS: Final = 1000
 def bench_command(
     url: Annotated[
         str | None,
-        typer.Option(help="Where the service is; left out, where `catena up` serves, or started."),
+        typer.Option(help="A service that runs; left out, one is started, and removed at the end."),
+    ] = None,
+    ledger: Annotated[
+        str | None,
+        typer.Option(help="With --url: the ledger's id or name; left out, the only one."),
     ] = None,
     key_file: Annotated[
         Path | None,
@@ -41,7 +47,8 @@ def bench_command(
 ) -> None:
     """Load the service for some seconds and say what it did: transfers, batches, balance reads.
 
-    It opens a ledger of its own, which stays. The load comes from this process, which takes its
+    With --url it opens 1,000 wallets of its own in the ledger and moves money between them: both
+    stay, so do that to no ledger that matters. The load comes from this process, which takes its
     share of the machine: `make bench`, in a checkout, measures more exactly.
     """
     from rich.console import Console
@@ -49,66 +56,61 @@ def bench_command(
     from catena.cli.database import load_settings
     from catena.cli.signals import INTERRUPTED, run_until_stopped, stopping_in_order
 
-    settings = load_settings(data_dir=data_dir)
+    paper = Console()
     with stopping_in_order(INTERRUPTED):
-        run_until_stopped(_measure(settings, url, key_file, seconds, connections, Console()))
+        if url is None:
+            run_until_stopped(_measure_here(seconds, connections, paper))
+        else:
+            key = _read_key(load_settings(data_dir=data_dir), key_file)
+            run_until_stopped(_measure(url, key, ledger, seconds, connections, paper))
+
+
+async def _measure_here(seconds: float, connections: int, paper: Console) -> None:
+    """On a service of our own, with its database in a directory that is removed."""
+    with TemporaryDirectory(prefix="catena-bench-") as directory:
+        data_dir = Path(directory, "data")
+        async with _start_service(data_dir, paper) as address:
+            key = _read_key_file(data_dir / "api-key")
+            await _measure(address, key, None, seconds, connections, paper)
 
 
 async def _measure(
-    settings: Settings,
-    url: str | None,
-    key_file: Path | None,
-    seconds: float,
-    connections: int,
-    paper: Console,
+    address: str, key: str, ledger: str | None, seconds: float, connections: int, paper: Console
 ) -> None:
     from catena.cli.load import Load
     from catena.cli.wire import parse_address
 
-    async with _find_service(settings, url, paper) as address:
-        load = Load(parse_address(address), _read_key(settings, key_file), connections)
-        with paper.status("Opening wallets"):
-            await load.prepare()
-        runs = []
-        for measure in (load.transfer, load.post_batches, load.read_balances):
-            with paper.status(f"Loading {address}"):
-                runs.append(await measure(seconds))
+    load = Load(parse_address(address), key, connections)
+    with paper.status("Opening wallets"):
+        await load.prepare(ledger)
+    runs = []
+    for measure in (load.transfer, load.post_batches, load.read_balances):
+        with paper.status(f"Loading {address}"):
+            runs.append(await measure(seconds))
     _print(runs, paper)
 
 
 @asynccontextmanager
-async def _find_service(settings: Settings, url: str | None, paper: Console) -> AsyncIterator[str]:
-    """The address of the service: as given, as it runs by default, or of one started for now."""
-    if url is not None:
-        yield url
-    elif await _listens(settings):
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        yield f"http://{host}:{settings.port}"
-    else:
-        service = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "catena.cli", "up", "--no-demo", "--port", "0"),
-            *("--data-dir", str(settings.data_dir)),
-            stdout=asyncio.subprocess.PIPE,
-            # So that a Ctrl-C in the terminal reaches us alone, and we stop it.
-            start_new_session=True,
-        )
-        try:
-            with paper.status("Starting the service"):
-                address = await _read_address(service)
-            yield address
-        finally:
-            if service.returncode is None:
-                service.terminate()
-            await service.communicate()
-
-
-async def _listens(settings: Settings) -> bool:
+async def _start_service(data_dir: Path, paper: Console) -> AsyncIterator[str]:
+    """The address of a service that is started for now, and stopped."""
+    # Whatever database the environment names is left alone.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("CATENA_")}
+    service = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "catena.cli", "up", "--no-demo", "--port", "0"),
+        *("--data-dir", str(data_dir)),
+        stdout=asyncio.subprocess.PIPE,
+        # So that a Ctrl-C in the terminal reaches us alone, and we stop it.
+        start_new_session=True,
+        env=environment,
+    )
     try:
-        _, writer = await asyncio.open_connection(settings.host, settings.port)
-    except OSError:
-        return False
-    writer.close()
-    return True
+        with paper.status("Starting the service"):
+            address = await _read_address(service)
+        yield address
+    finally:
+        if service.returncode is None:
+            service.terminate()
+        await service.communicate()
 
 
 async def _read_address(service: Process) -> str:
@@ -127,16 +129,19 @@ def _read_key(settings: Settings, key_file: Path | None) -> str:
     from catena.cli.database import read_first_key
     from catena.errors import SetupError
 
-    if key_file is None:
-        secret = read_first_key(settings)
-    else:
-        try:
-            secret = key_file.read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SetupError(f"The key cannot be read from {key_file}.") from error
+    secret = read_first_key(settings) if key_file is None else _read_key_file(key_file)
     if not secret:
         raise SetupError("There is no API key here; name the file that holds one with --key-file.")
     return secret
+
+
+def _read_key_file(file: Path) -> str:
+    from catena.errors import SetupError
+
+    try:
+        return file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SetupError(f"The key cannot be read from {file}.") from error
 
 
 def _print(runs: Sequence[Run], paper: Console) -> None:

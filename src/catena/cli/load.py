@@ -1,4 +1,4 @@
-"""The load of `catena bench`: a ledger with wallets, and runs of requests against it.
+"""The load of `catena bench`: wallets in a ledger, and runs of requests against them.
 
 Invariant: a run counts an operation once its answer is there, and counts what is no success apart.
 """
@@ -49,7 +49,7 @@ class Run(NamedTuple):
 
 
 class Load:
-    """A ledger of its own and the requests that it is loaded with."""
+    """Wallets of its own and the requests that their ledger is loaded with."""
 
     def __init__(self, address: Address, secret: str, connections: int) -> None:
         self._address = address
@@ -59,13 +59,16 @@ class Load:
         self._keys = (f"{self._name}-{number}" for number in count())
         self._wallets: list[str] = []
 
-    async def prepare(self) -> None:
-        """Make the ledger, and wallets with money. Raises SetupError."""
-        (ledger,) = await self._create("/v1/ledgers", [{"name": self._name}])
-        self._headers["Catena-Ledger"] = ledger
+    async def prepare(self, ledger: str | None) -> None:
+        """Make wallets with money, in the ledger of this id or name, or the only one there is.
+
+        Raises SetupError.
+        """
+        self._headers["Catena-Ledger"] = _choose(await self._list_ledgers(), ledger)
         (clearing,) = await self._create("/v1/accounts", [{"currency": _CURRENCY, "type": "asset"}])
         wallets = [
-            {"currency": _CURRENCY, "user_id": f"user-{number}"} for number in range(_WALLETS)
+            {"currency": _CURRENCY, "user_id": f"{self._name}-{number}"}
+            for number in range(_WALLETS)
         ]
         self._wallets = await self._create("/v1/accounts", wallets)
         size = _LINES_OF_A_FUNDING - 1
@@ -119,6 +122,19 @@ class Load:
         headers = self._headers | {"Idempotency-Key": next(self._keys)}
         return make_request("POST", path, headers, content)
 
+    async def _list_ledgers(self) -> list[dict[str, Any]]:
+        ledgers: list[dict[str, Any]] = []
+
+        def see(status: int, body: bytes, _: float) -> None:
+            answer: dict[str, Any] = json.loads(body)
+            if status != _OK:
+                raise SetupError(f"GET /v1/ledgers was answered {status}: {answer.get('title')}.")
+            ledgers.extend(answer["items"])
+
+        request = make_request("GET", "/v1/ledgers?limit=200", self._headers)
+        await exchange(self._address, iter([request]), 1, see)
+        return ledgers
+
     async def _create(self, path: str, bodies: Iterable[Mapping[str, object]]) -> list[str]:
         """Post each body; gives the ids of what was created. Raises SetupError."""
         ids: list[str] = []
@@ -155,6 +171,17 @@ class Load:
         elapsed = await exchange(self._address, lasting, connections, see)
         done = len(waits) - unexpected
         return Run(what, connections, done, elapsed, sorted(waits), unexpected)
+
+
+def _choose(ledgers: list[dict[str, Any]], wanted: str | None) -> str:
+    """The id of the ledger that is meant. Raises SetupError."""
+    found = [one for one in ledgers if wanted in (None, one["id"], one["name"])]
+    if not found:
+        raise SetupError("There is no such ledger." if wanted else "There is no ledger yet.")
+    if len(found) > 1:
+        raise SetupError("There are several ledgers: name one by its id with --ledger.")
+    id: str = found[0]["id"]
+    return id
 
 
 def _fund(clearing: str, wallets: list[str]) -> dict[str, object]:
