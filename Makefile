@@ -69,6 +69,8 @@ docs: $(VENV)/.dev
 		>docs/reference/openapi.json
 	$(BIN)/python -c 'from catena.chains.states import render_states as page; print(page(), end="")' \
 		>docs/reference/states.md
+	$(BIN)/python -c 'from catena.chains.failures import render_failures as page; print(page(), end="")' \
+		>docs/reference/failures.md
 
 # --- environments: the stamps say which requirements are installed -----------------------------
 

@@ -1,5 +1,6 @@
 """The pages that are drawn from the code say what the code says."""
 
+import ast
 import dataclasses
 import re
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from catena import errors, settings
 from catena.api.reference import render_errors
 from catena.auth.scopes import ALL_SCOPES
+from catena.chains.failures import FAILURES, render_failures
 from catena.chains.states import render_states
 from catena.ledger.refusals import RefusalCode
 from tests.tidy import rules
@@ -60,6 +62,62 @@ def test_states_are_drawn_from_their_tables() -> None:
     """The committed page shows every transition that there is, and no other."""
     page = (DOCS / "reference" / "states.md").read_text(encoding="utf-8")
     assert page == render_states()
+
+
+def list_failures() -> set[str]:
+    """The codes that the rooms give for a failure, as they stand in the source."""
+    found: set[str] = set()
+    for path, text in rules.read_python("src/catena/chains", "src/catena/engine", "src/catena/api"):
+        for node in ast.walk(ast.parse(text)):
+            match node:
+                case ast.Call(func=ast.Name(id="Failure"), args=[first, *_]):
+                    found |= list_words(first)
+                case ast.Call(func=ast.Name(id="_find_reason"), args=[_, code]):
+                    found |= list_words(code)
+                case ast.keyword(arg="code", value=value) if "/api/" not in path:
+                    found |= list_words(value)
+                case _:
+                    pass
+    for _, text in rules.read_python("src/catena/outside"):
+        for node in ast.walk(ast.parse(text)):
+            match node:
+                case ast.Call(func=ast.Name(id=name), args=[first, *_]) if name in REASONS:
+                    found |= list_words(first)
+                case ast.FunctionDef(name="_name_wait" | "_name_reason"):
+                    found |= list_words(node)
+                case ast.Assign(targets=[ast.Name(id="reason")], value=value):
+                    found |= list_words(value)
+                case _:
+                    pass
+    return found
+
+
+REASONS = {"NotReached", "Refused", "_BadAnswer", "NotSent", "NoAnswer"}
+
+
+def list_words(node: ast.AST) -> set[str]:
+    """The codes within a part of the source."""
+    inner = [part for part in ast.walk(node) if isinstance(part, ast.Constant)]
+    spelled = {
+        part for it in ast.walk(node) if isinstance(it, ast.JoinedStr) for part in ast.walk(it)
+    }
+    words = {it.value for it in inner if isinstance(it.value, str) and it not in spelled}
+    return {word for word in words if re.fullmatch(r"[a-z]+(_[a-z]+)*", word)}
+
+
+def test_every_failure_is_documented() -> None:
+    """Each code that a step or a chain can fail with is on the page, and no other."""
+    page = (DOCS / "reference" / "failures.md").read_text(encoding="utf-8")
+    codes = [code for codes in FAILURES.values() for code in codes]
+    formed = {"http_NNN", "chain_rolled_back", "chain_completed"}
+    assert sorted(codes) == sorted({*codes})
+    assert {*codes} - formed - list_failures() == set()
+    assert list_failures() - {*codes} - ELSEWHERE == set()
+    assert page == render_failures()
+
+
+ELSEWHERE = {"outside_call_failed"}
+"""What is no failure, but of the log."""
 
 
 def test_every_error_has_a_code_of_its_own() -> None:

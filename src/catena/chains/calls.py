@@ -213,8 +213,7 @@ def answer(
     run = chain.steps.get(step)
     if run is None:
         return False
-    if found.code or found.detail:
-        found = tidy_answer(found)
+    found = tidy_answer(found)
     if direction in _ASKED and found.outcome is Outcome.DECLINED and not found.permanent:
         # That may be said of the question: nothing is re-keyed or undone for it.
         found = found._replace(outcome=Outcome.UNKNOWN)

@@ -31,6 +31,8 @@ def tidy_reason(text: str) -> str:
 
 def tidy_answer(found: Answer) -> Answer:
     """The answer with a code and a reason that a chain can keep, whoever gave it."""
+    if not found.code and not found.detail:
+        return found
     code = tidy_code(found.code)
     detail = found.detail or ("" if code else found.code)
     return found._replace(code=code, detail=tidy_reason(detail))
