@@ -25,6 +25,8 @@ from catena.settings import Settings
 from tests.engine.partners import Partner, run_partner
 from tests.engine.running import World, run_world
 from tests.postgres import Database
+from tests.tidy.rules import REPO
+from tests.walkthrough import list_blocks
 
 EAGER = Retry(3, first_seconds=0.01, cap_seconds=0.05)
 
@@ -375,3 +377,26 @@ async def test_an_unknown_word_moves_nothing(database: Database) -> None:
         assert seen.steps["charge"].failure.code == "status_unrecognised"
         assert seen.steps["pay"].state is StepState.PENDING
         await prove(world)
+
+
+async def test_a_signature_is_verified_as_the_guide_says() -> None:
+    """What the page shows takes a call and a look-up of ours, and nothing that was changed."""
+    page = REPO / "docs" / "guides" / "partners.md"
+    (code,) = [block.text for block in list_blocks(page) if block.language == "python"]
+    known: dict[str, Any] = {}
+    exec(code, known)  # noqa: S102  # a page of ours
+    async with run_partner() as partner:
+        inputs = {
+            "url": f"{partner.url}/pay",
+            "look_up_url": f"{partner.url}/look",
+            "body": {"a": 1},
+        }
+        for direction in (Direction.FORWARD, Direction.LOOK_UP):
+            await ask(partner, "pay", direction=direction, inputs=inputs)
+    secret = signing.format_secret(b"ldg_1".ljust(32))
+    assert [bool(heard.content) for heard in partner.heard] == [True, False]
+    for heard in partner.heard:
+        assert known["verify"](secret, heard.headers, heard.content)
+        assert not known["verify"](secret, heard.headers, heard.content + b" ")
+        old = {**heard.headers, "webhook-timestamp": "1"}
+        assert not known["verify"](secret, old, heard.content)
