@@ -1,7 +1,7 @@
 """What a program needs to speak to Catena, on Python's own library alone.
 
 Each POST has an Idempotency-Key. A program that got no answer sends the same request with the same
-key again; here whatever goes wrong ends the example.
+key again; here whatever goes wrong ends the example, with a sentence.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 __all__ = ["Caller", "connect", "dollars"]
+
+
+_NOT_FOR_US = {400, 401, 403, 503}
+"""Statuses of a service, a ledger or a key with which the stories cannot be told."""
 
 
 class Caller:
@@ -27,7 +31,7 @@ class Caller:
 
     def get(self, path: str) -> Any:
         """Read."""
-        with urlopen(Request(self._address + path, headers=self._headers)) as answer:
+        with self._open(Request(self._address + path, headers=self._headers)) as answer:
             return json.load(answer)
 
     def post(self, path: str, body: object, *, wait: int = 0) -> Any:
@@ -35,10 +39,12 @@ class Caller:
         headers = {**self._headers, "Idempotency-Key": uuid.uuid4().hex, "Prefer": f"wait={wait}"}
         request = Request(self._address + path, json.dumps(body).encode(), headers)
         try:
-            with urlopen(request) as answer:
+            with self._open(request) as answer:
                 found, status = json.load(answer), answer.status
         except HTTPError as problem:  # an RFC 9457 document: its `code` is for programs
             found, status = json.load(problem), problem.code
+            if status in _NOT_FOR_US:
+                sys.exit(f"{found['title']}. {found['detail']}")
         said = found.get("state") or found.get("code") or ""
         print(f"  POST {_shorten(path)} {status} {said}".rstrip())
         for error in found.get("errors", ()):
@@ -48,10 +54,19 @@ class Caller:
     def follow(self, chain: str) -> Iterator[dict[str, Any]]:
         """Every transition of a chain as it happens (server-sent events), until it has ended."""
         path = f"{self._address}/v1/chains/{chain}/progress"
-        with urlopen(Request(path, headers=self._headers)) as stream:
+        with self._open(Request(path, headers=self._headers)) as stream:
             for line in stream:
                 if line.startswith(b"data: "):
                     yield json.loads(line[6:])
+
+    def _open(self, request: Request) -> Any:
+        """The answer. Ends the example where nobody listens."""
+        try:
+            return urlopen(request)
+        except HTTPError:
+            raise
+        except URLError as error:
+            sys.exit(f"No service answers at {self._address} ({error.reason}). Start it: make up")
 
     def open_wallet(self, user: str, funded: int = 0) -> str:
         """A new wallet in dollars with so many cents in it; gives its id."""
@@ -72,7 +87,10 @@ def connect(arguments: Sequence[str] = tuple(sys.argv[1:])) -> Caller:
     """The service at the address that was given, else where `catena up` listens; and its key."""
     address = arguments[0] if arguments else "http://127.0.0.1:8080"
     key = Path(arguments[1] if len(arguments) > 1 else ".catena/api-key")
-    return Caller(address, key.read_text("ascii").strip())
+    try:
+        return Caller(address, key.read_text("ascii").strip())
+    except OSError:
+        sys.exit(f"There is no key in {key}. Start the service (make up), or name the key's file.")
 
 
 def dollars(cents: int) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from caller import Caller, connect
@@ -17,7 +18,10 @@ def main() -> None:
     buyer, seller = catena.open_wallet("buyer", 5000), catena.open_wallet("seller")
 
     print("The carrier does not go to Atlantis: the purchase is undone.")
-    tell(catena.post("/v1/chains", plan(buyer, seller, "Atlantis"), wait=20))
+    chain = catena.post("/v1/chains", plan(buyer, seller, "Atlantis"), wait=20)
+    if "steps" not in chain:
+        sys.exit("The service has no shipping.book: examples/step_plugin/README.md installs it.")
+    tell(chain)
 
     print("Booked for Lisbon, but the seller has sold out: the booking is cancelled, too.")
     chain = catena.post("/v1/chains", plan(buyer, seller, "Lisbon"))

@@ -62,7 +62,9 @@ def test_metrics_count_what_was_committed(service: Api) -> None:
 
 
 def test_the_page_of_the_document_asks_nobody_outside(service: Api) -> None:
-    """Page, style and script come from the service itself."""
+    """Page, style and script come from the service itself; its bare address leads there."""
+    root = httpx2.get(f"{service.api.address}/")
+    assert (root.status_code, root.headers["location"]) == (307, "/docs")
     page = httpx2.get(f"{service.api.address}/docs")
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")

@@ -88,6 +88,39 @@ async def test_the_examples_print_what_is_committed(data_dir: Path, site: Path) 
     assert verified.code == 0, verified.out
 
 
+async def test_what_an_example_cannot_go_on_from_is_a_sentence(data_dir: Path) -> None:
+    """Without a service, a key, the plugin, or one ledger to be in."""
+    key = data_dir / "api-key"
+    async with running("up", "--no-demo", data_dir=data_dir) as up:
+        address = await up.read_value("address")
+        secret = await up.read_value("key")
+        await up.read_value("database")
+        said = [await run_badly("purchase.py", address, str(key) + "-none")]
+        said.append(await run_badly("shipping.py", address, str(key)))
+        headers = {"Authorization": f"Bearer {secret}", "Idempotency-Key": "second"}
+        async with httpx2.AsyncClient(base_url=address, headers=headers) as client:
+            await client.post("/v1/ledgers", json={"name": "second"})
+        said.append(await run_badly("hold_and_capture.py", address, str(key)))
+        assert (await up.end(signal.SIGINT)).code == 0
+    said.append(await run_badly("payout.py", address, str(key)))
+    begin = ("There is no key in", "The service has no shipping.book", "The request does not say")
+    for text, expected in zip(said, (*begin, "No service answers at"), strict=True):
+        assert text.startswith(expected)
+        assert text.count("\n") == 1
+
+
+async def run_badly(program: str, *arguments: str) -> str:
+    """Run an example that ends early; gives what it says of that."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-B", str(EXAMPLES / program), *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await process.communicate()
+    assert process.returncode == 1
+    return err.decode()
+
+
 def test_every_example_is_committed_with_what_it_prints() -> None:
     """A program that can be run by itself has its output beside it."""
     stories = {p.stem for p in EXAMPLES.glob("*.py") if "from caller import" in p.read_text()}
