@@ -400,10 +400,13 @@ def test_what_a_chain_cannot_be_told_is_refused(service: Api, other_process: Run
 
 
 def test_a_chain_keeps_no_end_of_signals(service: Api) -> None:
-    """What nobody waits for is refused from some number on; what ends a wait never is."""
-    path = f"/v1/chains/{make_chain(service, wait('w'))['id']}/signals"
-    for _ in range(LIMITS.chain_signals):
-        assert service.post(f"{path}/other", {}).status_code in (200, 202)
+    """What nobody waits for is shown, and refused from some number on; never what ends a wait."""
+    chain = make_chain(service, wait("w"))
+    path = f"/v1/chains/{chain['id']}/signals"
+    assert chain["signals"] == []
+    for number in range(LIMITS.chain_signals):
+        kept = service.post(f"{path}/other", {})
+        assert (kept.status_code, kept.json()["signals"]) == (202, ["other"] * (number + 1))
     refused = service.post(f"{path}/other", {})
     assert (refused.status_code, read_problem(refused)["code"]) == (409, "too_many_signals")
     assert service.post(f"{path}/w", {}).json()["state"] == "completed"

@@ -82,6 +82,7 @@ RUNNING: Final[dict[str, Any]] = {
     "failure": None,
     "pending_failure": None,
     "hold": None,
+    "signals": [],
     "timeout_seconds": 86400,
     "created_at": _AT,
     "updated_at": _AT,

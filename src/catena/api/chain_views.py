@@ -135,6 +135,9 @@ class ChainView(Struct, frozen=True):
         FailureView | None, Meta(description="What takes effect if the pivot is refused.")
     ]
     hold: HeldView | None
+    signals: Annotated[
+        Sequence[str], Meta(description="Names of those that came and no wait has taken so far.")
+    ]
     timeout_seconds: float | None
     created_at: Moment
     updated_at: Moment
@@ -210,6 +213,7 @@ def view_chain(chain: Chain, ledger_id: str) -> ChainView:
         view_failure(chain.failure),
         view_failure(chain.pending_failure),
         _view_hold(chain),
+        [name for name, _ in chain.signals],
         definition.timeout_seconds,
         chain.created_at,
         chain.updated_at,
