@@ -1,7 +1,7 @@
 """What must be true of a world that has come to its end, each under the name of its invariant.
 
 Invariant: the checkers read what is stored, the partners' counts and what was seen at the boundary;
-they trust nothing that the journal says of itself. Rules: SPEC 6.
+they trust nothing that the journal says of itself. Rules: docs/concepts/invariants.md.
 """
 
 from __future__ import annotations

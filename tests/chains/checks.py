@@ -1,4 +1,4 @@
-"""What must hold in every state and after every move, named as in SPEC 6."""
+"""What must hold in every state and after every move, named as in docs/concepts/invariants.md."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Two wallets, a few chains and outsiders: every move they have, and what must hold after each.
 
-The checks are named as in SPEC 6. A chain is rolled back as the engine does it: in reverse order,
-each posting by its mirror image, shielded from what the ledger refuses.
+The checks are named as in docs/concepts/invariants.md. A chain is rolled back as the engine does
+it: in reverse order, each posting by its mirror image, shielded from what the ledger refuses.
 """
 
 from __future__ import annotations

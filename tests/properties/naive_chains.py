@@ -1,4 +1,4 @@
-"""Chains as SPEC 3 tells of them, in one place and without a history: the model of the service.
+"""Chains as docs/concepts/chains.md tells of them, without a history: the model of the service.
 
 Invariant: knows nothing of `catena.chains`; a run that is refused is a copy that is thrown away.
 Time is in whole seconds; every random wait is as long as it can be.

@@ -1,4 +1,4 @@
-"""Wallets and liens as SPEC 4 tells of them: what each chain did is kept, and replayed to be asked.
+"""Wallets and liens as docs/concepts/liens.md tells: what chains did is kept, replayed to be asked.
 
 Invariant: nothing is undone but by forgetting that it was done. Slow, and obvious.
 """

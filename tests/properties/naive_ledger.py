@@ -1,4 +1,4 @@
-"""The ledger as SPEC 2 tells it, said as plainly as possible: lists of facts, recomputed each time.
+"""The ledger as docs/concepts/ledger.md tells it: lists of facts, recomputed each time.
 
 Invariant: it shares no rule with catena.ledger and remembers nothing that follows from the facts.
 A decision lists every reason to refuse, in the documented order, and takes the first.
@@ -241,7 +241,7 @@ class NaiveLedger:
         now: dt.datetime,
         system: Any,  # noqa: ANN401  # what the draft says
     ) -> Iterator[No]:
-        """Every reason not to post these lines, in the order of SPEC 2."""
+        """Every reason not to post these lines, in the order of docs/concepts/ledger.md."""
         known, numbered = self.accounts, list(enumerate(lines))
         yield from (No("unknown_account", id, n) for n, (id, *_) in numbered if id not in known)
         for number, (id, *_) in numbered:

@@ -1,4 +1,4 @@
-"""Chains on PostgreSQL, run by two processes at once, against the naive model of SPEC 3 and 4."""
+"""Chains on PostgreSQL, run by two processes at once, against the naive model of them."""
 
 from __future__ import annotations
 
@@ -275,7 +275,7 @@ class Chains(RuleBasedStateMachine):
         self._check(read)
 
     def _check(self, read: Read) -> None:
-        """The invariants of SPEC 6 that need no model."""
+        """The invariants of docs/concepts/invariants.md that need no model."""
         accounts, chains, liens = read
         self.asked += 1
         if self.asked % self.proves == 0:

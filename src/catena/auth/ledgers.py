@@ -1,4 +1,4 @@
-"""Which ledger a request means, and whether its caller may use it (SPEC 7)."""
+"""Which ledger a request means, and whether its caller may use it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rolling back: in reverse commit order, once nothing is out (SPEC 3.3).
+"""Rolling back: in reverse commit order, once nothing is out.
 
 Invariant: each undo finds the pool as it stood right after its step, so it always fits; outside
 undos hold up none of the books'.

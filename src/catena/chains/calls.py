@@ -1,7 +1,8 @@
 """Outside steps: which call is due, what is committed before it, and what its answer does.
 
 Invariant: a key belongs to one round; the round grows only after an answer which certainly means
-that nothing was done. An answer without a call that is out changes nothing. Rules: SPEC 3.4.
+that nothing was done. An answer without a call that is out changes nothing.
+Rules: docs/concepts/chains.md.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def _due_undos(chain: Chain, catalogue: Catalogue) -> Iterator[Due]:
 
 
 def key_of(chain: Chain, run: StepRun, direction: Direction) -> str:
-    """The key of a call: the same for every try of one round (SPEC 3.4)."""
+    """The key of a call: the same for every try of one round."""
     forward = direction in _FORWARD
     number = run.round if forward else run.undo_round
     return f"{chain.id}.{run.name}.{'forward' if forward else 'undo'}.{number}"
@@ -246,7 +247,7 @@ def _is_undo_open(run: StepRun, attempt: int, found: Answer) -> bool:
 
 def is_stray(chain: Chain, step: str, direction: Direction, attempt: int, outcome: Outcome) -> bool:
     """Whether a forward answer that `answer` did not take says that something was done which the
-    chain counts as not done: it is to be undone by a chain of its own (SPEC 3.4).
+    chain counts as not done: it is to be undone by a chain of its own.
     """
     run = chain.steps.get(step)
     if run is None or direction not in _FORWARD or outcome is not Outcome.APPROVED:

@@ -31,9 +31,9 @@ class StepRun:
     """A step, and what has become of it. Times are the database's.
 
     `attempt` counts calls, `round` the keys under which they were made, `since` is the first
-    call of this round, `undo_since` the first of the undo's. `dropped`: it was skipped because the chain failed. `called`: a call is
-    out, or its maker is gone; it is over at `over_at`. `due_at`: when it is tried or asked
-    again; `tries` counts how often it was asked, `unheard` how often in a row that told
+    call of this round, `undo_since` the first of the undo's. `dropped`: it was skipped because
+    the chain failed. `called`: a call is out, or its maker is gone; it is over at `over_at`.
+    `due_at`: when it is tried or asked again; `tries` counts how often it was asked, `unheard` how often in a row that told
     nothing. `parked`: it waits for an operator. `accepted`: the partner has taken this round's
     call. `inputs`: what its expressions gave. `entry`: the id of the entry that it posted;
     `undone_by` that of the reversal. `lien`: the one that it made, extended or released;
@@ -106,8 +106,8 @@ class Chain:
     """A chain as its history has made it. `new`: events that are decided and not committed.
 
     `number`: of its last event, gapless. `seq`: of the last step that committed. `pending_failure`:
-    what takes effect when the pivot is refused. `signals` are kept until a wait takes them. `holds`:
-    how often it was held.
+    what takes effect when the pivot is refused. `signals` are kept until a wait takes them.
+    `holds`: how often it was held.
     """
 
     def __init__(self, id: str, history: Sequence[Record] = ()) -> None:
@@ -230,7 +230,7 @@ class Chain:
         return True
 
     def committed(self) -> Sequence[StepRun]:
-        """The steps that are committed and not undone, the last one first (SPEC 3.3)."""
+        """The steps that are committed and not undone, the last one first."""
         done = (run for run in self.steps.values() if run.state in _COMMITTED)
         return sorted(done, key=lambda run: -run.seq)
 

@@ -1,7 +1,7 @@
 """What the clock decides: of holds, liens, waits, steps and chains, and when it does so next.
 
 Invariant: decided by the books' clock before a chain goes on, so that no timer's lateness matters;
-a time runs only where SPEC 3.3, 3.6 and 4 let it.
+a time runs only where docs/concepts/chains.md and liens.md let it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _end_hold(chain: Chain, books: Books) -> None:
 
 
 def may_expire(chain: Chain, lien: Lien) -> bool:
-    """Whether the lien's time counts now (SPEC 4)."""
+    """Whether the lien's time counts now."""
     return (
         chain.state is ChainState.EXECUTING
         and lien.kind is LienKind.RESERVE

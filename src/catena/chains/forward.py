@@ -1,6 +1,6 @@
 """Running forward to the next wall: every step that is ready and needs nobody outside.
 
-Invariant: a run is all or nothing (SPEC 3.2): its final refusal leaves nothing of it but the
+Invariant: a run is all or nothing: its final refusal leaves nothing of it but the
 refusal; one that can be retried, or is met past the pivot, ends the run before that step.
 """
 

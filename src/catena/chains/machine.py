@@ -1,7 +1,8 @@
 """The machine: what a command does to a chain, and how far it runs at once.
 
 Invariant: every run is all or nothing, and ends at the next wall: a step that must wait, or the
-chain's end. Decides over rows that are locked or version-checked; never waits. Rules: SPEC 3.
+chain's end. Decides over rows that are locked or version-checked; never waits.
+Rules: docs/concepts/chains.md.
 Whether a command may be given is said in `refusals`.
 """
 

@@ -1,7 +1,7 @@
 """How steps and chains come to an end: done, failed, or failed once the pivot allows it.
 
 Invariant: from its pivot's dispatch on a chain does not fail, but for the pivot's definite refusal
-(SPEC 3.3). Each end is an event.
+(docs/concepts/chains.md). Each end is an event.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def settle_failures(chain: Chain, books: Books) -> None:
 
 
 def settle_liens(chain: Chain, books: Books) -> bool:
-    """End all liens (SPEC 4); False when an account of theirs was not read."""
+    """End all liens; False when an account of theirs was not read."""
     accounts = {lien.account for lien in chain.pool.liens.values() if lien.is_open}
     if not all([books.account(id) for id in accounts]):  # noqa: C419  # each is asked for
         return False

@@ -1,4 +1,4 @@
-"""The states of chains and steps, and every transition there is, as data (SPEC 3.1).
+"""The states of chains and steps, and every transition there is, as data.
 
 The diagram in docs/reference/states.md is drawn from these tables, the database's constraints are
 checked against them, and nothing else decides what may follow what.

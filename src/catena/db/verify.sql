@@ -360,7 +360,7 @@ SELECT c.entry_id AS id, NULL::bigint AS number, c.position,
   JOIN correcting c USING (position);
 
 -- check: corrections over ledger names correction
--- What undoes an entry: at most one reversal in force, and the refunds in force (SPEC 2).
+-- What undoes an entry: at most one reversal in force, and the refunds in force.
 -- A reversal turns every entry on its way down: the one that it reverses loses force, the one that
 -- this had reversed regains it, and so on. So an entry is in force while an even number of reversals
 -- stands on it: true as long as no entry has two in force, and where one has, it is named. A
@@ -421,7 +421,7 @@ SELECT (SELECT entry_id FROM entries WHERE ledger_id = $1 AND position = undone_
     OR u.shares IS DISTINCT FROM k.shares;
 
 -- check: refunds over ledger names correction
--- Refunds never give more of a line back than it moved, and never stand beside a reversal (SPEC 2).
+-- Refunds never give more of a line back than it moved, and never stand beside a reversal.
 SELECT (SELECT entry_id FROM entries WHERE ledger_id = $1 AND position = k.position) AS id,
        NULL::bigint AS number, k.position,
        CASE WHEN k.reversal IS NOT NULL THEN 'a reversal or refunds'

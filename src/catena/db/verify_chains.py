@@ -38,7 +38,7 @@ CLAIM: Final = (
     " type of the state that it leads to (I7); steps commit one after another, and what the books"
     " did is undone in the reverse order, once no call is out (I5); calls are counted, and made"
     " only while the chain executes or rolls back (I12); nothing fails or is undone past the pivot"
-    " (I13); nothing is drawn that is not there (SPEC 4); a chain ends when all is done, or undone"
+    " (I13); nothing is drawn that is not there; a chain ends when all is done, or undone"
     " (I6); its card, liens, entries and accounts are those that its history tells of, no others;"
     " it is found by what its waits wait for, and was signalled what it was given (I11)."
 )

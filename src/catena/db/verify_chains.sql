@@ -16,7 +16,7 @@ SELECT b.account_id AS id, NULL::bigint AS number, NULL::bigint AS position,
    AND b.reserved <> coalesce(l.remaining, 0);
 
 -- check: lien_accounts over accounts names lien
--- An open lien is on an account with a floor (SPEC 4).
+-- An open lien is on an account with a floor.
 SELECT l.lien_id AS id, NULL::bigint AS number, NULL::bigint AS position,
        'an account with a floor' AS expected,
        CASE WHEN b.account_id IS NULL THEN 'none' ELSE 'one without' END AS found
@@ -116,7 +116,7 @@ SELECT u.entry_id AS id, NULL::bigint AS number, u.position,
         OR coalesce(c.state NOT IN ('rolling_back', 'rolled_back'), true));
 
 -- check: owned_entries over ledger names entry
--- Until a chain has ended its entries are corrected by itself alone (SPEC 2).
+-- Until a chain has ended its entries are corrected by itself alone.
 SELECT r.entry_id AS id, NULL::bigint AS number, r.position,
        format('the entry at position %s is left to its chain %s', e.position, e.chain_id) AS expected,
        format('%s of %s', r.type, coalesce('chain ' || r.chain_id, 'no chain')) AS found

@@ -221,7 +221,7 @@ def _judge_entry(fold: Fold, run: StepRun, data: Mapping[str, Any]) -> None:
 
 
 def _judge_draws(fold: Fold, run: StepRun, data: Mapping[str, Any]) -> None:
-    """What is drawn was there; what is made is new; what ends early is a reservation (SPEC 4)."""
+    """What is drawn was there; what is made is new; what ends early is a reservation."""
     liens, step = fold.chain.pool.liens, run.definition
     drawn: dict[str, int] = {}
     for id, amount in data.get("draws", ()):

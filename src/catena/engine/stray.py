@@ -1,4 +1,4 @@
-"""Approvals that come too late: what a partner did for a call that counts as refused (SPEC 3.4).
+"""Approvals that come too late: what a partner did for a call that counts as refused.
 
 They are never dropped. What can be undone is undone by a chain of its own; what cannot, a pivot,
 waits in one for a person. The chain's id follows from the call's key: there is one, however often

@@ -1,7 +1,7 @@
 """Corrections: reversals and refunds, and what may still be undone of an entry.
 
 Invariant: at most one reversal of an entry is in force, and never beside a refund; refunds never
-exceed the entry. Undoing a reversal opens its entry again. Rules: SPEC 2.
+exceed the entry. Undoing a reversal opens its entry again. Rules: docs/concepts/ledger.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Entries: what one is before it is posted, when it is refused, and how it is posted.
 
 Invariant: `post_entry` cannot fail once `refuse_entry` found nothing; and what `post_entry` did
-is what `unpost_entry` takes back. Rules: SPEC 2.
+is what `unpost_entry` takes back. Rules: docs/concepts/ledger.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Liens: what one is, and how its states follow from what happens to it.
 
 Invariant (I8): once a lien is active, amount = remaining + drawn + released + taken_back.
-Rules: SPEC 4.
+Rules: docs/concepts/liens.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A chain's pool: its liens on every account, and how its entries draw on them and add to them.
 
 Invariant: what a chain credits never changes what others can spend, what it draws was reserved for
-it alone, and undo in reverse order finds each lien as it was right after its step. Rules: SPEC 4.
+it alone, and undo in reverse order finds each lien as it was right after its step.
+Rules: docs/concepts/liens.md.
 """
 
 from __future__ import annotations
