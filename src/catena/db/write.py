@@ -1,6 +1,6 @@
 """What one commit writes, as columns, and the one statement that writes it.
 
-Invariant: `journal_write` (migrations/0002) is the only road on which money is written.
+Invariant: `journal_write` (migrations, as the last of them has it) is the only road on which money is written.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import Final
 
 from catena.ids import ACCOUNT, derive_id
-from catena.money import MAX_AMOUNT_MINOR
 
 __all__ = [
     "BALANCE_MAX",
