@@ -211,6 +211,45 @@ def test_a_parked_step_is_skipped_unless_it_is_needed() -> None:
     assert story.states()["pay"] == "completed"
 
 
+@pytest.mark.parametrize(
+    ("condition", "needed"),
+    [
+        ("steps . other .\n amount == 1", True),
+        ("steps.other // what it gave\n.amount == 1", True),
+        ("1 in [steps.other.amount]", True),
+        ("steps.hold.amount > 0 && steps.other.state == 'skipped'", False),
+        ("steps . other . state == 'skipped'", False),
+        ("'steps.other.amount' != ''", False),
+        ("chain.metadata != 'steps.other.amount' || steps.pivot.amount > 0", False),
+    ],
+)
+def test_who_names_a_result_needs_it_however_it_is_written(condition: str, needed: bool) -> None:  # noqa: FBT001
+    """Spaces, lines and comments hide nothing; what only looks like it is none."""
+    story = Story(
+        call("pivot", pivot=True),
+        reserve("hold", A, 1, "pivot"),
+        call("other", "hold"),
+        transfer("pay", A, B, 1, "other", when=(condition,)),
+    )
+    story.call("pivot")
+    story.call("other", DECLINED)
+    code = ChainRefusal.STEP_NEEDED if needed else None
+    assert _code(story.do(operator.skip, "other", "", "ada")) is code
+
+
+def test_the_step_of_a_group_is_not_its_group() -> None:
+    """Though the group's name begins its own."""
+    story = Story(
+        call("pivot", pivot=True),
+        call("group.a", "pivot"),
+        Step("group", "chain", {}, needs("group.a")),
+        transfer("pay", A, B, 1, "group", when=("steps.group.a.amount == 1",)),
+    )
+    story.call("pivot")
+    story.call("group.a", DECLINED)
+    assert _code(story.do(operator.skip, "group.a", "", "ada")) is ChainRefusal.STEP_NEEDED
+
+
 def test_a_chain_is_rolled_back_by_hand_before_its_pivot() -> None:
     """Unless somebody may still be acting on what cannot be undone."""
     story = Story(transfer("pay", A, B, 4), WAIT)

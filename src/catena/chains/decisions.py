@@ -7,13 +7,18 @@ same. Nothing that the books have not done is said to be done.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Final
 
 from catena.chains.chain import Chain, StepRun
 from catena.chains.definition import Family
-from catena.chains.expressions import find_expressions
+from catena.chains.expressions import (
+    BadExpression,
+    Kind,
+    compile_expression,
+    find_expressions,
+)
 from catena.chains.states import StepState
 
 __all__ = ["Decision", "is_posting", "may_wait_for", "possible_decisions"]
@@ -79,12 +84,33 @@ def is_posting(step: StepRun) -> bool:
 
 def _is_needed(chain: Chain, step: StepRun) -> bool:
     """Whether a step that is not done names its result or its lien; its state may be asked."""
-    result = re.compile(rf"steps\.{re.escape(step.name)}\.(?!state\b)")
-    for other in chain.steps.values():
-        definition = other.definition
-        if other is step or other.is_done:
-            continue
-        texts = [*definition.when, *find_expressions(definition.inputs)]
-        if definition.inputs.get("lien") == step.name or any(map(result.search, texts)):
-            return True
+    others = [run.definition for run in chain.steps.values() if run is not step and not run.is_done]
+    if any(other.inputs.get("lien") == step.name for other in others):
+        return True
+    names = [name for name in chain.steps if name != step.name]
+    return any(
+        _names_result(text, step.name, names)
+        for other in others
+        for text in (*other.when, *find_expressions(other.inputs))
+    )
+
+
+def _names_result(text: str, step: str, others: Iterable[str]) -> bool:
+    """Whether an expression needs more of the step than its state: whether it does not compile
+    over all that there is but that. What has not the words cannot name it.
+    """
+    words = set(_WORD.findall(text))
+    if not words.issuperset(step.split(".")):
+        return False
+    known = {f"chain.{word}" for word in words} | {f"steps.{step}.state"}
+    known.update(f"steps.{other}.{word}" for other in others for word in words)
+    # A group may be named like the beginning of its steps' names.
+    known = {name for name in known if not f"steps.{step}.".startswith(f"{name}.")}
+    try:
+        compile_expression(text, frozenset((name, Kind.ANY) for name in known))
+    except BadExpression:
+        return True
     return False
+
+
+_WORD: Final = re.compile(r"\w+", re.ASCII)
