@@ -162,11 +162,22 @@ class Limits:
     expression_loop_parts: int = _setting(
         50, "Names, fields, constants and operators of what it does with each of them, at most."
     )
+    resolved_bytes: int = _setting(
+        131_072,
+        "Size of what the expressions of one step's inputs give together, as JSON, at most.",
+    )
     chain_expressions: int = _setting(
         200, "Expressions of one chain, conditions too, those that are appended too, at most."
     )
     chain_expression_characters: int = _setting(
         10_000, "Length of all expressions of one chain together, at most."
+    )
+    url_characters: int = _setting(2_000, "Length of a partner's URL, at most.")
+    result_bytes: int = _setting(
+        131_072, "Size of what is kept of a step's result from outside, as JSON, at most."
+    )
+    result_depth: int = _setting(
+        64, "Objects and lists within each other in what is kept of a result, at most."
     )
     signal_bytes: int = _setting(
         16_384, "Size of a signal's payload, or of a result said by hand, as JSON, at most."

@@ -55,7 +55,10 @@ _EntryId = Annotated[str, StringConstraints(pattern=id_pattern(ENTRY))]
 _Through = Literal["clearing", "holding"]
 _EntryType = Literal["adjustment", "transfer", "fee", "deposit", "withdrawal"]
 
-_Url = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]*$")]
+_Url = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=LIMITS.url_characters, pattern=r"^[^\x00]*$"),
+]
 
 _CONSTANTS: Final[Mapping[str, Any]] = {
     "source_account_id": AccountId,

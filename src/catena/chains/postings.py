@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from catena.errors import InvalidInput
+from catena.ids import ACCOUNT, is_id
 from catena.ledger.accounts import Side, SystemRole, system_account_id
 from catena.ledger.entries import Draft, EntryType, Line
 from catena.ledger.exchange import quote, quote_destination
@@ -33,6 +34,7 @@ from catena.ledger.operations import (
 )
 from catena.liens.pool import Spending
 from catena.money import ISO_CURRENCIES, Currency, Rounding, define_asset, iso_currency, parse_rate
+from catena.settings import LIMITS
 
 __all__ = ["WORDS", "Assets", "build_draft", "read_fees", "results_of", "spending_of"]
 
@@ -148,7 +150,10 @@ def _build_exchange(inputs: Inputs, ledger_id: str, assets: Assets) -> Draft:
 
 def _build_entry(inputs: Inputs, ledger_id: str, assets: Assets) -> Draft:
     del ledger_id
-    lines = [_read_line(line, assets) for line in inputs["lines"]]
+    rows = inputs["lines"]
+    if len(rows) > LIMITS.entry_lines:
+        raise InvalidInput(f"An entry has {LIMITS.entry_lines} lines at most.")
+    lines = [_read_line(line, assets) for line in rows]
     return Draft(EntryType(inputs.get("entry_type", EntryType.ADJUSTMENT)), lines, system=None)
 
 
@@ -156,6 +161,8 @@ def _read_line(row: Inputs, assets: Assets) -> Line:
     account, amount, currency = row["account_id"], row["amount"], row["currency"]
     if not isinstance(account, str) or type(amount) is not int or not isinstance(currency, str):
         raise InvalidInput("A line has an account's id, a whole amount and a currency's code.")
+    if not is_id(ACCOUNT, account):
+        raise InvalidInput(f"An account's id starts with {ACCOUNT}.")
     return Line(account, Side(row["side"]), amount, find_currency(currency, assets).code)
 
 

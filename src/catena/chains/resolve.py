@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from catena.chains.definition import Step
 from catena.chains.expressions import (
     Broken,
@@ -18,7 +20,10 @@ from catena.chains.expressions import (
     find_expressions,
     is_expression,
 )
+from catena.chains.inputs import blame_value
+from catena.chains.reasons import tidy_reason
 from catena.chains.step_types import Input
+from catena.settings import LIMITS
 
 if TYPE_CHECKING:
     from catena.chains.chain import Chain
@@ -89,8 +94,11 @@ def _resolve(
     for name, value in values.items():
         wanted = table.get(name, _ANY)
         found = value if wanted.constant else scope.resolve(value, wanted.kind)
+        if found is not value and not isinstance(found, Broken):
+            flaw = blame_value(name, found, wanted)
+            found = Broken(flaw) if flaw else found
         if isinstance(found, Broken):
-            return Broken(f"{name}: {found.reason}")
+            return Broken(f"{name}: {tidy_reason(found.reason)}")
         resolved[name] = found
     return resolved
 
@@ -106,7 +114,9 @@ def holds(chain: Chain, step: Step, catalogue: Catalogue) -> bool | Broken:
     for condition in step.when:
         found = scope.resolve({"cel": condition}, Kind.BOOL)
         if found is not True:
-            return Broken(f"when: {found.reason}") if isinstance(found, Broken) else False
+            return (
+                Broken(f"when: {tidy_reason(found.reason)}") if isinstance(found, Broken) else False
+            )
     return True
 
 
@@ -123,6 +133,7 @@ class _Scope:
         steps = {name: run.definition for name, run in chain.steps.items()}
         seen = sorted(ancestors(steps, step.name))
         known = [steps[name] for name in seen]
+        self._left = LIMITS.resolved_bytes
         self._values = dict(_values(chain, seen))
         if result is not None:
             known.append(step)
@@ -131,7 +142,12 @@ class _Scope:
 
     def resolve(self, value: Any, wanted: Kind) -> Any:  # noqa: ANN401  # any JSON
         if is_expression(value):
-            return evaluate(value["cel"], self._variables, self._values, wanted)
+            found = evaluate(value["cel"], self._variables, self._values, wanted)
+            if type(found) not in _SMALL and not isinstance(found, Broken):
+                self._left -= len(msgspec.json.encode(found))
+                if self._left < 0:
+                    return Broken(f"together they give more than {LIMITS.resolved_bytes} bytes")
+            return found
         if isinstance(value, Mapping):
             pairs = {name: self.resolve(inner, Kind.ANY) for name, inner in value.items()}
             return next((v for v in pairs.values() if isinstance(v, Broken)), pairs)
@@ -139,6 +155,9 @@ class _Scope:
             items = [self.resolve(inner, Kind.ANY) for inner in value]
             return next((v for v in items if isinstance(v, Broken)), items)
         return value
+
+
+_SMALL: Final = frozenset({int, bool, type(None)})
 
 
 def _values(chain: Chain, seen: Iterable[str]) -> Iterator[tuple[str, Any]]:

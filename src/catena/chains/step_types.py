@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple, Protocol
 
 from catena.chains.expressions import Kind
+from catena.settings import LIMITS
 
 __all__ = [
     "BUILT_IN",
@@ -31,11 +32,14 @@ __all__ = [
 
 
 class Input(NamedTuple):
-    """One input. `constant`: no expression is allowed, since it is needed when a chain is made."""
+    """One input. `constant`: no expression is allowed, since it is needed when a chain is made.
+    `characters`: the longest text that it takes; an empty one it does not take then.
+    """
 
     kind: Kind
     required: bool = True
     constant: bool = False
+    characters: int | None = None
 
 
 class StepType(NamedTuple):
@@ -152,7 +156,13 @@ _LIEN: Final = Input(Kind.STRING, required=False, constant=True)
 _FLAG: Final = Input(Kind.BOOL, required=False, constant=True)
 _CONSTANT: Final = Input(Kind.ANY, required=False, constant=True)
 
-_SAID: Final = {"description": _TEXT, "reference": _TEXT, "metadata": _CONSTANT}
+_SHORT: Final = _TEXT._replace(characters=LIMITS.text_characters)
+
+_SAID: Final = {
+    "description": _SHORT,
+    "reference": _TEXT._replace(characters=LIMITS.reference_characters),
+    "metadata": _CONSTANT,
+}
 _SPENDING: Final = {"lien": _LIEN, "pool_only": _FLAG}
 _MOVED: Final = {"amount": Kind.INT, "currency": Kind.STRING}
 
@@ -265,7 +275,7 @@ BUILT_IN: Final[Mapping[str, StepType]] = {
         StepType("lien.release", {"lien": _LIEN._replace(required=True)}, {"amount": Kind.INT}),
         StepType(
             "wait",
-            {"signal": _LIEN, "seconds": _CONSTANT, "correlation": _TEXT},
+            {"signal": _LIEN, "seconds": _CONSTANT, "correlation": _SHORT},
             {"payload": Kind.ANY},
         ),
         StepType("chain", {}, {}),
@@ -279,7 +289,8 @@ HTTP_METHODS: Final = ("DELETE", "PATCH", "POST", "PUT")
 
 _METHOD: Final = Input(Kind.STRING, required=False, constant=True)
 _BODY: Final = Input(Kind.ANY, required=False)
-_URL: Final = Input(Kind.STRING)
+_URL: Final = Input(Kind.STRING, characters=LIMITS.url_characters)
+_OTHER_URL: Final = _URL._replace(required=False)
 
 HTTP: Final = StepType(
     "http",
@@ -287,12 +298,12 @@ HTTP: Final = StepType(
         "url": _URL,
         "method": _METHOD,
         "body": _BODY,
-        "look_up_url": _TEXT,
-        "cancel_url": _TEXT,
+        "look_up_url": _OTHER_URL,
+        "cancel_url": _OTHER_URL,
     },
     {"status": Kind.INT, "body": Kind.ANY},
     undoes=True,
-    undo={"url": _URL, "method": _METHOD, "body": _BODY, "look_up_url": _TEXT},
+    undo={"url": _URL, "method": _METHOD, "body": _BODY, "look_up_url": _OTHER_URL},
 )
 """The type that calls a partner over HTTP; who carries it out is the engine's."""
 

@@ -20,12 +20,11 @@ from catena.chains.expressions import (
     is_expression,
 )
 from catena.chains.funding import Effect, effects_of, lines_of, uncovered
+from catena.chains.inputs import blame_value
 from catena.chains.postings import Assets
 from catena.chains.resolve import ancestors, variables_of
 from catena.chains.step_types import NOTHING, Catalogue, Input, StepType
-from catena.ids import ACCOUNT, ENTRY, is_id
 from catena.ledger.accounts import Account
-from catena.money import MAX_AMOUNT_MINOR
 from catena.settings import LIMITS
 
 if TYPE_CHECKING:
@@ -190,7 +189,7 @@ def _find_values(
             if texts:
                 here = f"{part}/{name}", value
                 yield from _find_expressions(step, here, texts, wanted, steps, catalogue)
-            elif text := _blame_constant(name, value, wanted.kind):
+            elif text := blame_value(name, value, wanted):
                 yield Flaw(step.name, f"{part}/{name}", text)
         elif wanted.required:
             yield Flaw(step.name, f"{part}/{name}", "This input is required.")
@@ -215,34 +214,6 @@ def _find_expressions(
     kind = wanted.kind if whole else Kind.ANY
     for text in texts:
         yield from _find_expression(step, part, text, kind, steps, catalogue)
-
-
-def _blame_constant(name: str, value: object, kind: Kind) -> str:
-    """What is wrong with a constant; an empty text: nothing."""
-    if not _fits(value, kind):
-        return f"This input is a {kind}."
-    if isinstance(value, int) and kind is Kind.INT and not 0 < value <= MAX_AMOUNT_MINOR:
-        return f"An amount is 1 to {MAX_AMOUNT_MINOR} minor units."
-    if name in _IDS and not is_id(_IDS[name], value):
-        return f"An id that starts with {_IDS[name]} is expected here."
-    return ""
-
-
-_IDS: Final = {
-    "account_id": ACCOUNT,
-    "source_account_id": ACCOUNT,
-    "destination_account_id": ACCOUNT,
-    "fee_account_id": ACCOUNT,
-    "entry_id": ENTRY,
-}
-"""The inputs that are ids, and what those start with."""
-
-
-def _fits(value: object, kind: Kind) -> bool:
-    return kind is Kind.ANY or type(value) is _TYPES[kind]
-
-
-_TYPES: Final = {Kind.INT: int, Kind.STRING: str, Kind.BOOL: bool}
 
 
 def _find_expression(
