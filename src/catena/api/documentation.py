@@ -20,7 +20,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
 
 from catena.api.bodies import CURRENCY_PATTERN, STEP_PATTERN, Body, id_pattern
@@ -348,12 +348,6 @@ _PAGE: Final = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 </body></html>"""
 _START: Final = """
 SwaggerUIBundle({url: "/openapi.json", dom_id: "#ui", deepLinking: true, validatorUrl: null});"""
-
-
-@router.get("/")
-async def get_root() -> Response:
-    """Whoever opens the address in a browser is shown what there is."""
-    return RedirectResponse("/docs")
 
 
 @router.get("/docs")

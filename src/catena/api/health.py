@@ -1,4 +1,4 @@
-"""Whether the process lives, whether it can serve, and what it counts."""
+"""Whether the process lives, whether it can serve, what it counts, and where it is explained."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from catena.api.requests import app_of, authenticate
 from catena.api.writes import require
@@ -22,6 +22,12 @@ from catena.journal import Journal
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
+
+
+@router.get("/")
+async def get_root() -> Response:
+    """Whoever opens the bare address in a browser is shown what there is."""
+    return RedirectResponse("/docs")
 
 
 @router.get("/livez")
