@@ -76,7 +76,7 @@ def test_a_preview_says_what_is_missing_and_who_would_be_refused(service: Api) -
 
 
 def test_partners_are_assumed_to_approve(service: Api) -> None:
-    """With what is assumed of them; an expression that misses it says so."""
+    """With what is assumed of them; a step that misses it says so, and is not refused."""
     al, bo = service.open_account(funded=100), service.open_account()
     call = {
         "name": "check",
@@ -89,7 +89,10 @@ def test_partners_are_assumed_to_approve(service: Api) -> None:
     assert found["state"] == "completed"
     assert found["steps"][1]["balances"][0]["posted"] == 93
     found = preview(service, call, last)
-    assert (found["refused"]["step"], found["refused"]["code"]) == ("pay", "expression_failed")
+    assert (found["state"], found["refused"], found["failure"]) == ("executing", None, None)
+    assert [step["state"] for step in found["steps"]] == ["completed", "pending"]
+    sentence = "It depends on what check gives: say it in `assume`."
+    assert [step.get("unknown") for step in found["steps"]] == [None, sentence]
     answer = service.send("POST", "/v1/chains/preview", {"steps": [call], "assume": {"nobody": {}}})
     assert read_problem(answer)["errors"][0]["pointer"] == "/assume"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
+from functools import partial
 from typing import Any
 
 from catena.chains.definition import Definition, Step
@@ -33,7 +34,7 @@ def _play(
     accounts: dict[str, Account] = {A: wallet(A, 10), B: wallet(B, 2)}
     before = {id: copy(account) for id, account in accounts.items()}
     corrections = {id: Correction(id) for id in entries or {}}
-    books = DryBooks((LEDGER, {}, CATALOGUE, NOW), accounts, entries, corrections)
+    books = partial(DryBooks, (LEDGER, {}, CATALOGUE, NOW), accounts, entries, corrections)
     played = play(ID, Definition(steps), books, assume or {})
     for id, account in accounts.items():
         assert (account.posted, account.reserved) == (before[id].posted, before[id].reserved)
@@ -69,6 +70,25 @@ def test_partners_approve_and_waits_end() -> None:
     assert played.chain.state == "completed"
     assert [one.posted for one in played.standings["pay"]] == [7, 5]
     assert [one.account for one in played.standings["fee"]] == [A]
+
+
+def test_what_nobody_assumed_is_unknown_and_no_refusal() -> None:
+    """The step that needs it is left out with those behind it; the others are played."""
+    played = _play(
+        ask("ask"),
+        transfer("pay", A, B, {"cel": "steps.ask.amount"}, "ask"),
+        transfer("again", A, B, {"cel": "steps.ask.amount * 2"}, "ask"),
+        transfer("behind", A, B, 1, "pay"),
+        transfer("beside", A, B, 1),
+    )
+    assert played.unknown == dict.fromkeys(("pay", "again", "behind"), "ask")
+    assert _states(played) == {"ask": "completed", "beside": "completed"}
+    said = _play(
+        ask("ask"),
+        transfer("pay", A, B, {"cel": "steps.ask.amount.more"}, "ask"),
+        assume={"ask": {"amount": {}}},
+    )
+    assert (said.unknown, _states(said)["pay"]) == ({}, "failed")
 
 
 def test_what_would_be_refused() -> None:
@@ -114,7 +134,8 @@ def test_a_reversal_is_played_with_what_it_corrects() -> None:
 
 def test_a_play_is_bounded() -> None:
     """It gives up where it stands, however much the chain would still do."""
-    books = DryBooks((LEDGER, {}, CATALOGUE, NOW), {A: wallet(A, 10), B: wallet(B)})
+    accounts = {A: wallet(A, 10), B: wallet(B)}
+    books = partial(DryBooks, (LEDGER, {}, CATALOGUE, NOW), accounts)
     steps = [call("one"), call("two", "one")]
     played = play(ID, Definition(steps), books, {}, rounds=1)
     assert _states(played) == {"one": "completed", "two": "pending"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter
@@ -23,7 +24,7 @@ from catena.api.views import AccountId, Minor, encode
 from catena.api.virtual import VirtualBalance
 from catena.api.writes import Context, Reply
 from catena.auth.scopes import Scope
-from catena.chains.definition import Definition
+from catena.chains.definition import Definition, Step
 from catena.chains.funding import worst_funding
 from catena.chains.needs import named_accounts, named_entries, system_accounts, wanted_accounts
 from catena.chains.preview import DryBooks, Played, play
@@ -61,13 +62,16 @@ class PreviewRequest(ChainRequest):
     ] = None
 
 
-class PreviewStep(Struct, frozen=True):
+class PreviewStep(Struct, frozen=True, omit_defaults=True):
     """What would become of a step. Balances: of the accounts that it touches."""
 
     name: str
     type: str
     state: StepState
     balances: Sequence[VirtualBalance]
+    unknown: Annotated[
+        str | None, Meta(description="Why it is not known what would become of it.")
+    ] = None
 
 
 class FundingView(Struct, frozen=True):
@@ -83,7 +87,7 @@ class FundingView(Struct, frozen=True):
 class PreviewView(Struct, frozen=True):
     """What would become of a chain now, if its partners approve."""
 
-    state: ChainState
+    state: Annotated[ChainState, Meta(description="`executing`: some of its steps are not known.")]
     refused: Annotated[
         FailureView | None, Meta(description="The step that would be refused, and why.")
     ]
@@ -133,20 +137,23 @@ async def post_preview(request: Request) -> Response:
         raise InvalidChain(fields=explain_flaws(places, flaws))
     effects = sort_effects(by_name, accounts, books)
     known = {name: effect or {} for name, effect in effects.items()}
+    blind = bool(played.unknown) and played.chain.state is ChainState.COMPLETED
     view = PreviewView(
-        played.chain.state,
+        ChainState.EXECUTING if blind else played.chain.state,
         next(_find_refused(played), None),
         view_failure(played.chain.failure),
         list(_view_funding(worst_funding(by_name, known), accounts)),
         [name for name, effect in effects.items() if effect is None],
         [
-            PreviewStep(
-                name,
-                run.definition.type,
-                run.state,
-                [VirtualBalance(*standing) for standing in played.standings.get(name, ())],
+            _view_unknown(step, played.unknown[step.name])
+            if step.name in played.unknown
+            else PreviewStep(
+                step.name,
+                step.type,
+                played.chain.steps[step.name].state,
+                [VirtualBalance(*standing) for standing in played.standings.get(step.name, ())],
             )
-            for name, run in played.chain.steps.items()
+            for step in definition.steps
         ],
     )
     return respond(Reply(200, encode(view)))
@@ -171,14 +178,19 @@ async def _play(
         reads = 0
         while True:
             accounts |= await load_accounts(connection, number, wanted, lock=False)
-            books = DryBooks(place, accounts, entries, corrections)
-            played = play(id, definition, books, assume)
+            make_books = partial(DryBooks, place, accounts, entries, corrections)
+            played = play(id, definition, make_books, assume)
             named = wanted_accounts(played.chain, context.ledger.id, context.catalogue)
             wanted = (named | played.missing) - sought
             reads += 1
             if not wanted or reads == _READS:
                 return played, accounts
             sought |= wanted
+
+
+def _view_unknown(step: Step, source: str) -> PreviewStep:
+    sentence = f"It depends on what {source} gives: say it in `assume`."
+    return PreviewStep(step.name, step.type, StepState.PENDING, [], sentence)
 
 
 def _find_refused(played: Played) -> Iterator[FailureView]:

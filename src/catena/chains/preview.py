@@ -6,7 +6,8 @@ Invariant: nothing that it is given changes, and what the books would refuse, it
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -20,6 +21,7 @@ from catena.chains.definition import NO_RETRY, Definition, Family, Step
 from catena.chains.expressions import find_expressions
 from catena.chains.history import Failure
 from catena.chains.postings import Assets
+from catena.chains.resolve import ancestors
 from catena.chains.states import StepState
 from catena.chains.step_types import Answer, Catalogue, Direction, Outcome
 from catena.ledger.accounts import Account, open_system_account
@@ -175,12 +177,14 @@ class Standing(NamedTuple):
 
 class Played(NamedTuple):
     """A chain that was played to its end, or to where it stands still. `standings`: by step, of the
-    accounts that it touched. `missing`: accounts that it needs and nobody had read.
+    accounts that it touched. `missing`: accounts that it needs and nobody had read. `unknown`: by
+    step that was left out, the one whose result was not assumed.
     """
 
     chain: Chain
     standings: Mapping[str, Sequence[Standing]]
     missing: frozenset[str]
+    unknown: Mapping[str, str]
 
 
 class _Watched(Chain):
@@ -216,14 +220,64 @@ class _Watched(Chain):
 def play(
     id: str,
     definition: Definition,
-    books: DryBooks,
+    make_books: Callable[[], DryBooks],
     assume: Mapping[str, Mapping[str, Any]],
     rounds: int = _ROUNDS,
 ) -> Played:
     """Play a chain: what is outside approves, with the results that are assumed, waits end at once.
 
-    A refusal is final at once: another attempt would find the same books.
+    A refusal is final at once: another attempt would find the same books. A step that fails for
+    want of a result which nobody assumed is no refusal: it is left out, with those behind it.
     """
+    left, unknown = definition, dict[str, str]()
+    while True:
+        played = _play(id, left, make_books(), assume, rounds)
+        source = _find_unsaid(played.chain, assume)
+        if source is None:
+            return played._replace(unknown=unknown)
+        unknown |= _find_blind(left.steps, source)
+        left = replace(left, steps=[step for step in left.steps if step.name not in unknown])
+
+
+def _find_unsaid(chain: Chain, assume: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """The step for want of whose result an expression of another came to nothing."""
+    for run in chain.steps.values():
+        if run.failure is not None and run.failure.code == "expression_failed":
+            texts = _texts_of(run.definition)
+            for name, other in chain.steps.items():
+                asked = other.definition.family in (Family.OUTSIDE, Family.WAIT)
+                if asked and name not in assume and _names_result(texts, name):
+                    return name
+    return None
+
+
+def _find_blind(steps: Sequence[Step], source: str) -> dict[str, str]:
+    """The steps whose expressions name the result of this one, and all that depend on them."""
+    by_name = {step.name: step for step in steps}
+    first = {step.name for step in steps if _names_result(_texts_of(step), source)}
+    return {
+        name: source
+        for name in by_name
+        if name in first or not first.isdisjoint(ancestors(by_name, name))
+    }
+
+
+def _texts_of(step: Step) -> list[str]:
+    return [*step.when, *find_expressions(step.inputs)]
+
+
+def _names_result(texts: Sequence[str], step: str) -> bool:
+    result = re.compile(rf"steps\.{re.escape(step)}\.(?!state\b)")
+    return any(map(result.search, texts))
+
+
+def _play(
+    id: str,
+    definition: Definition,
+    books: DryBooks,
+    assume: Mapping[str, Mapping[str, Any]],
+    rounds: int,
+) -> Played:
     steps = [_play_step(step) for step in definition.steps]
     chain = _Watched(id, books)
     machine.create(chain, books, replace(definition, steps=steps, open=False), None)
@@ -231,7 +285,7 @@ def play(
     for _ in range(rounds):
         if chain.is_ended or not _move(chain, books, assume):
             break
-    return Played(chain, chain.standings, frozenset(books.missing))
+    return Played(chain, chain.standings, frozenset(books.missing), {})
 
 
 def _play_step(step: Step) -> Step:
