@@ -12,7 +12,7 @@ from catena.chains.decisions import Decision, possible_decisions
 from catena.chains.definition import Definition, Step
 from catena.chains.history import Failure
 from catena.chains.refusals import ChainRefusal, ChainRefused, Command, refuse
-from catena.chains.step_types import Answer
+from catena.chains.step_types import Answer, Direction
 from catena.chains.validator import Flaw, find_appended_flaws
 from catena.settings import LIMITS
 from tests.chains.shapes import A, B, call, needs, reserve, transfer
@@ -44,6 +44,13 @@ def unknown() -> Story:
     """A call whose outcome is unknown."""
     story = Story(transfer("pay", A, B, 4), call("call", "pay"))
     story.call("call", LOST)
+    return story
+
+
+def taken() -> Story:
+    """A call that its partner has taken and not decided, and a wait."""
+    story = Story(call("call"), WAIT)
+    story.call("call", PENDING)
     return story
 
 
@@ -250,6 +257,51 @@ def test_the_step_of_a_group_is_not_its_group() -> None:
     assert _code(story.do(operator.skip, "group.a", "", "ada")) is ChainRefusal.STEP_NEEDED
 
 
+@pytest.mark.parametrize(
+    ("act", "told", "state"),
+    [
+        (operator.mark_done, ({"amount": 1},), "completed"),
+        (operator.mark_refused, (), "rolled_back"),
+    ],
+)
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_what_a_partner_has_taken_and_never_decides_is_decided_by_hand(
+    act: Callable[..., ChainRefused | None],
+    told: tuple[Any, ...],
+    state: str,
+    cancelled: bool,  # noqa: FBT001
+) -> None:
+    """It need not be parked: a partner that says "pending" for ever never is."""
+    story = Story(transfer("pay", A, B, 4), call("call", "pay"))
+    story.call("call", PENDING)
+    if cancelled:
+        story.do(machine.cancel, Failure("cancelled"), None)
+    assert story.do(act, "call", *told, "by telephone", "ada") is None
+    if cancelled and act is operator.mark_done:  # then it is undone
+        story.call("call")
+    assert story.state == ("rolled_back" if cancelled else state)
+
+
+@pytest.mark.parametrize("parked", [False, True])
+def test_an_undo_that_was_not_done_is_called_under_another_key(parked: bool) -> None:  # noqa: FBT001
+    """Its partner tells nothing of it; somebody knows that it never did it."""
+    story = undoing(LOST)
+    for _ in range(LIMITS.look_ups if parked else 0):
+        story.wait(4000).call("call", LOST)
+    run = story.chain.steps["call"]
+    assert (str(run.state), run.parked) == ("compensation_unknown", parked)
+    before = story.chain.steps["call"].undo_round
+    assert story.do(operator.mark_refused, "call", "by telephone", "ada") is None
+    run = story.chain.steps["call"]
+    assert (str(run.state), run.parked, run.undo_round) == ("compensating", False, before + 1)
+    assert run.undo_failure == Failure("refused_by_hand", "by telephone")
+    made = story.begin("call")
+    assert made.direction is Direction.UNDO
+    assert made.key.endswith(f".{before + 1}")
+    story.answer(made, APPROVED)
+    assert story.state == "rolled_back"
+
+
 def test_a_chain_is_rolled_back_by_hand_before_its_pivot() -> None:
     """Unless somebody may still be acting on what cannot be undone."""
     story = Story(transfer("pay", A, B, 4), WAIT)
@@ -306,7 +358,7 @@ ACTS: dict[Decision, tuple[Callable[..., ChainRefused | None], tuple[Any, ...]]]
 
 @pytest.mark.parametrize("decision", Decision)
 @pytest.mark.parametrize(
-    "begin", [past_the_pivot, unknown, ended, undoing, undoing_lost, in_vain_lost]
+    "begin", [past_the_pivot, unknown, taken, ended, undoing, undoing_lost, in_vain_lost]
 )
 def test_what_is_shown_as_possible_is_done_and_nothing_else(
     begin: Callable[[], Story], decision: Decision

@@ -30,6 +30,7 @@ from tests.chains.world_books import Posting, WorldBooks
 
 __all__ = ["World"]
 
+_UNSURE: Final = (StepState.UNKNOWN, StepState.COMPENSATION_UNKNOWN)
 _LOOKS: Final = frozenset({Direction.LOOK_UP, Direction.UNDO_LOOK_UP, Direction.CANCEL})
 _FORWARD: Final = frozenset({Direction.FORWARD, Direction.LOOK_UP, Direction.CANCEL})
 
@@ -114,12 +115,12 @@ class World:
             if run.parked:
                 yield Move("retry", chain.id, run.name)
                 yield Move("skip", chain.id, run.name, cost=1)
-            if run.parked or run.state in (StepState.UNKNOWN, StepState.COMPENSATION_UNKNOWN):
+            if run.parked or run.state in _UNSURE:
                 # An operator says what the partner's books say.
                 key = self._key(chain, run)
                 if self.partner.get(key) == "done":
                     yield Move("mark_done", chain.id, run.name, cost=1)
-                elif run.state is StepState.UNKNOWN and key not in {*self.slow, *self.partner}:
+                elif run.state in _UNSURE and key not in {*self.slow, *self.partner}:
                     yield Move("mark_refused", chain.id, run.name, cost=1)
 
     def _due(self, chain: Chain) -> Iterator[calls.Due]:

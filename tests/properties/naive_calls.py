@@ -301,10 +301,15 @@ def _refuse_decision(chain: NaiveChain) -> str | None:
     return _refuse_command(chain, failing=None)
 
 
+def _is_unsure(step: NaiveStep) -> bool:
+    """Whether a partner has not said what became of its call, and somebody may know it."""
+    waits = step.state == "waiting" and step.plan.kind == "call"
+    return waits or step.state in ("unknown", "compensation_unknown")
+
+
 def _impossible(step: NaiveStep) -> str:
     """The refusal of what is not possible: of a step that waits for somebody, or of any other."""
-    waits = step.parked or step.state in ("unknown", "compensation_unknown")
-    return "decision_not_possible" if waits else "step_not_parked"
+    return "decision_not_possible" if step.parked or _is_unsure(step) else "step_not_parked"
 
 
 def retry(chain: NaiveChain, step: NaiveStep) -> str | None:
@@ -321,9 +326,8 @@ def retry(chain: NaiveChain, step: NaiveStep) -> str | None:
 
 def mark_done(chain: NaiveChain, step: NaiveStep, result: dict[str, Any]) -> str | None:
     """It was done, though nobody was told."""
-    unsure = step.state in ("unknown", "compensation_unknown")
     refused = _refuse_decision(chain)
-    if refused is None and not (step.parked or unsure):
+    if refused is None and not (step.parked or _is_unsure(step)):
         refused = _impossible(step)
     if refused is None and step.plan.kind not in ("call", "wait"):
         refused = "step_posts"
@@ -337,11 +341,14 @@ def mark_done(chain: NaiveChain, step: NaiveStep, result: dict[str, Any]) -> str
 
 
 def mark_refused(chain: NaiveChain, step: NaiveStep) -> str | None:
-    """Nothing was done by a call whose outcome is unknown."""
-    unsure = step.state == "unknown" or (step.parked and step.is_out)
-    refused = _refuse_decision(chain) or (None if unsure else _impossible(step))
+    """Nothing was done by a call that is out; an undo is called under another key."""
+    refused = _refuse_decision(chain) or (None if _is_unsure(step) else _impossible(step))
     if refused is None:
-        _refuse(chain, step, "refused_by_hand", again=False)
+        if step.state == "compensation_unknown":
+            step.state, step.parked, step.due = "compensating", False, chain.now
+            step.undo_round += 1
+        else:
+            _refuse(chain, step, "refused_by_hand", again=False)
         chain.run()
     return refused
 

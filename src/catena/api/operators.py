@@ -99,14 +99,14 @@ _COMMANDS: Final[Sequence[tuple[str, Write, str, object, Sequence[str]]]] = (
     (
         "/steps/{step}/mark-done",
         MARK_DONE,
-        "Say that a parked or unknown step, or its undo, was done",
+        "Say that a parked, waiting or unknown step, or its undo, was done",
         {"result": {"id": "T-1"}, **_REASON},
         (*_OF_STEPS, "step_posts"),
     ),
     (
         "/steps/{step}/mark-refused",
         MARK_REFUSED,
-        "Say that nothing was done by a step whose outcome is unknown",
+        "Say that nothing was done by a call that is out, or an undo that is",
         _REASON,
         _OF_STEPS,
     ),

@@ -32,7 +32,7 @@ class Decision(StrEnum):
     MARK_DONE = "mark-done"
     """It was done, or undone."""
     MARK_REFUSED = "mark-refused"
-    """Nothing was done, and nothing will be."""
+    """Nothing was done, and nothing will be; of an undo: it is called under another key."""
     SKIP = "skip"
     """Go on without it."""
 
@@ -45,13 +45,14 @@ _PARKED: Final[Mapping[StepState, frozenset[Decision]]] = {
     _S.WAITING: _OUT | {_D.RETRY},
     _S.UNKNOWN: _OUT | {_D.RETRY},
     _S.COMPENSATING: frozenset({_D.RETRY, _D.MARK_DONE}),
-    _S.COMPENSATION_UNKNOWN: frozenset({_D.RETRY, _D.MARK_DONE}),
+    _S.COMPENSATION_UNKNOWN: _OUT | {_D.RETRY},
 }
 """Of a step that is parked, by its state."""
 
 _NOT_PARKED: Final[Mapping[StepState, frozenset[Decision]]] = {
+    _S.WAITING: _OUT,
     _S.UNKNOWN: _OUT,
-    _S.COMPENSATION_UNKNOWN: frozenset({_D.MARK_DONE}),
+    _S.COMPENSATION_UNKNOWN: _OUT,
 }
 """Of any other: its partner is still asked, and an operator may know better."""
 
@@ -59,7 +60,9 @@ _NONE: Final[frozenset[Decision]] = frozenset()
 
 
 def may_wait_for(step: StepRun) -> frozenset[Decision]:
-    """What a step in this state can wait for, whatever it does."""
+    """What a step in this state can wait for, whatever it does. A wait waits for no operator."""
+    if step.state is StepState.WAITING and not step.is_out:
+        return _NONE
     return (_PARKED if step.parked else _NOT_PARKED).get(step.state, _NONE)
 
 

@@ -61,13 +61,19 @@ def mark_done(
 def mark_refused(
     chain: Chain, books: Books, step: str, why: str, by: str | None
 ) -> ChainRefused | None:
-    """Nothing was done by a call whose outcome is unknown, or that its partner had taken and tells
-    nothing of any more, and the partner will not act on it.
+    """Nothing was done by a call that is out, whatever its partner says or does not say of it, and
+    the partner will not act on it. An undo is called again, under another key.
     """
     found = _find(chain, step, Decision.MARK_REFUSED)
     if isinstance(found, ChainRefused):
         return found
-    take_refusal(chain, books, found, Failure("refused_by_hand", why, step), again=False, by=by)
+    failure = Failure("refused_by_hand", why, step)
+    if found.state is StepState.COMPENSATION_UNKNOWN:
+        told = failure._replace(step=None).describe()
+        number = found.undo_round + 1
+        chain.note(books.now, step, StepState.COMPENSATING, **told, round=number, seconds=0, by=by)
+    else:
+        take_refusal(chain, books, found, failure, again=False, by=by)
     run(chain, books)
     return None
 
