@@ -1,6 +1,7 @@
-"""What a partner says of a refusal, as a chain keeps it: a code and a sentence, both bounded.
+"""What a partner or a plugin says, as a chain keeps it: a code, a sentence, a result; all bounded.
 
-Invariant: no more than `LIMITS.reason_characters`, in one line, without control characters.
+Invariant: a reason is no more than `LIMITS.reason_characters`, in one line, without control
+characters; a result can be stored.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from catena.chains.step_types import Answer
+from catena.chains.step_types import Answer, Outcome
+from catena.chains.storable import keep_result
 from catena.settings import LIMITS
 
 __all__ = ["CODE", "tidy_answer", "tidy_code", "tidy_reason"]
@@ -30,9 +32,16 @@ def tidy_reason(text: str) -> str:
 
 
 def tidy_answer(found: Answer) -> Answer:
-    """The answer with a code and a reason that a chain can keep, whoever gave it."""
-    if not found.code and not found.detail:
-        return found
+    """The answer with a code, a reason and a result that a chain can keep, whoever gave it.
+
+    Raises AttributeError, TypeError or ValueError for what is no answer.
+    """
     code = tidy_code(found.code)
-    detail = found.detail or ("" if code else found.code)
-    return found._replace(code=code, detail=tidy_reason(detail))
+    detail: object = found.detail or ("" if code else found.code)
+    return Answer(
+        Outcome(found.outcome),
+        keep_result(found.result),
+        code,
+        tidy_reason(detail) if isinstance(detail, str) else "",
+        permanent=bool(found.permanent),
+    )

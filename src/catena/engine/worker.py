@@ -16,6 +16,7 @@ import structlog
 
 from catena.chains.calls import answer, begin
 from catena.chains.machine import run
+from catena.chains.reasons import tidy_answer
 from catena.chains.step_types import Answer, Call, Catalogue, Outcome, Outside
 from catena.clock import monotonic
 from catena.db.pool import is_lost
@@ -189,7 +190,7 @@ class Worker:
             return Answer(Outcome.UNKNOWN, code="not_sent")
         try:
             async with asyncio.timeout(left):
-                return await outside.call(call._replace(timeout_seconds=left))
+                return tidy_answer(await outside.call(call._replace(timeout_seconds=left)))
         except TimeoutError:
             return Answer(Outcome.UNKNOWN, code="timeout")
         except Exception:  # noqa: BLE001  # a plugin's defect is no answer of its partner's
