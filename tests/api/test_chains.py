@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from catena.settings import LIMITS
+from tests.api.chain_states import wait_until
 from tests.chain_bodies import balance, keep, make_chain, pay, states, wait
 from tests.contract import read_problem
 from tests.server import ORDINARY, Api, RunningApi, took_hot_road
@@ -450,6 +451,26 @@ def test_an_account_that_a_running_chain_names_is_not_closed(service: Api) -> No
         assert (answer.status_code, read_problem(answer)["code"]) == (409, "chain_running")
     service.post(f"/v1/chains/{chain['id']}/cancel", WHY)
     assert service.post(f"/v1/accounts/{empty}/close", {}).status_code == 200
+
+
+def test_an_account_that_an_expression_gives_is_named_once_it_was_posted_to(service: Api) -> None:
+    """Before that nobody knows it: it can be closed, and then its step is refused."""
+    al, bo, cy = service.open_account(funded=9), service.open_account(), service.open_account()
+    steps = [pay("there", al, bo, 5), pay("back", bo, al, 5), wait("w"), pay("last", al, cy, 1)]
+    steps[0]["inputs"]["destination_account_id"] = {"cel": f"'{bo}'"}
+    steps[1]["inputs"]["source_account_id"] = {"cel": f"'{bo}'"}
+    steps[3]["inputs"]["destination_account_id"] = {"cel": f"'{cy}'"}
+    path = f"/v1/chains/{make_chain(service, *steps)['id']}"
+    wait_until(service, path, "w", "waiting")
+    answer = service.post(f"/v1/accounts/{bo}/close", {})
+    assert (answer.status_code, read_problem(answer)["code"]) == (409, "account_in_use")
+    assert service.post(f"/v1/accounts/{cy}/close", {}).status_code == 200
+    service.post(f"{path}/signals/w", {})
+    with service.http.stream("GET", f"{path}/progress") as events:
+        assert "rolled_back" in events.read().decode()
+    failure = service.read(path)["failure"]
+    assert (failure["code"], failure["step"]) == ("account_closed", "last")
+    assert service.post(f"/v1/accounts/{bo}/close", {}).status_code == 200
 
 
 def test_chains_are_listed_newest_first_by_what_they_have_in_common(service: Api) -> None:
