@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from catena.chains.calls import answer
+from catena.chains.answers import answer
 from catena.chains.step_types import Answer, Call, Direction, Outcome
 from catena.journal import Journal, Operation, RunChain
 from simulation.boundary import RealConnection, SimulatedConnection

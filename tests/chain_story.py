@@ -10,7 +10,8 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from catena.chains import machine
-from catena.chains.calls import answer, begin
+from catena.chains.answers import answer
+from catena.chains.calls import begin
 from catena.chains.chain import Chain
 from catena.chains.definition import Definition, Family, Need, Retry, Step
 from catena.chains.expressions import Kind

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from catena.chains import calls, machine
+from catena.chains import answers, calls, machine
 from catena.chains.chain import Chain
 from catena.chains.definition import Definition, Step
 from catena.chains.history import Event
@@ -74,7 +74,7 @@ class Story:
 
     def answer(self, call: Call, found: Answer) -> bool:
         """Answer a call."""
-        return bool(self.do(calls.answer, call.step, call.direction, call.attempt, found))
+        return bool(self.do(answers.answer, call.step, call.direction, call.attempt, found))
 
     def due(self) -> Mapping[str, Direction]:
         """The calls that are due, now or later."""

@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from catena.chains import calls, machine, operator
+from catena.chains import answers, calls, machine, operator
 from catena.chains.definition import Retry, Step
 from catena.chains.history import Failure
 from catena.chains.step_types import Answer, Direction, Outcome
@@ -50,7 +50,7 @@ def test_what_is_due_to_nobody_is_not_begun() -> None:
     assert story.do(calls.begin, "nobody") is None
     story.call("call", LATER)
     assert story.do(calls.begin, "call") is None
-    assert not story.do(calls.answer, "nobody", FORWARD, 1, APPROVED)
+    assert not story.do(answers.answer, "nobody", FORWARD, 1, APPROVED)
 
 
 def test_the_inputs_of_every_call_are_those_of_the_first() -> None:
@@ -59,8 +59,8 @@ def test_the_inputs_of_every_call_are_those_of_the_first() -> None:
     story = Story(call("one"), call("two", "one*", inputs={"body": body}))
     story.call("one", PENDING)
     assert story.begin("two").inputs == {"body": "waiting"}
-    story.do(calls.answer, "one", LOOK_UP, 1, APPROVED)
-    story.do(calls.answer, "two", FORWARD, 1, LOST)
+    story.do(answers.answer, "one", LOOK_UP, 1, APPROVED)
+    story.do(answers.answer, "two", FORWARD, 1, LOST)
     story.wait(1)
     assert story.begin("two").inputs == {"body": "waiting"}
 
@@ -221,11 +221,11 @@ def test_a_late_approval_of_the_key_in_use_counts() -> None:
         story.wait(20).call("call", NOT_FOUND)
         if begun:
             story.wait(5).begin("call")
-        assert not story.do(calls.answer, "call", FORWARD, 0, APPROVED)
-        assert begun or not story.do(calls.answer, "call", FORWARD, 1, DECLINED)
-        assert story.do(calls.answer, "call", FORWARD, 1, APPROVED)
+        assert not story.do(answers.answer, "call", FORWARD, 0, APPROVED)
+        assert begun or not story.do(answers.answer, "call", FORWARD, 1, DECLINED)
+        assert story.do(answers.answer, "call", FORWARD, 1, APPROVED)
         assert story.state == "completed"
-        assert not calls.is_stray(story.chain, "call", FORWARD, 1, Outcome.APPROVED)
+        assert not answers.is_stray(story.chain, "call", FORWARD, 1, Outcome.APPROVED)
 
 
 def test_an_approval_of_a_closed_attempt_is_a_stray() -> None:
@@ -233,10 +233,10 @@ def test_an_approval_of_a_closed_attempt_is_a_stray() -> None:
     story = Story(call("call"))
     made = story.call("call", DECLINED)
     assert not story.answer(made, APPROVED)
-    assert calls.is_stray(story.chain, "call", FORWARD, 1, Outcome.APPROVED)
-    assert not calls.is_stray(story.chain, "call", FORWARD, 1, Outcome.DECLINED)
-    assert not calls.is_stray(story.chain, "call", UNDO, 1, Outcome.APPROVED)
-    assert not calls.is_stray(story.chain, "nobody", FORWARD, 1, Outcome.APPROVED)
+    assert answers.is_stray(story.chain, "call", FORWARD, 1, Outcome.APPROVED)
+    assert not answers.is_stray(story.chain, "call", FORWARD, 1, Outcome.DECLINED)
+    assert not answers.is_stray(story.chain, "call", UNDO, 1, Outcome.APPROVED)
+    assert not answers.is_stray(story.chain, "nobody", FORWARD, 1, Outcome.APPROVED)
 
 
 def test_a_partner_that_has_taken_it_is_asked_until_it_says() -> None:
@@ -338,7 +338,7 @@ def test_an_undo_is_retried_until_it_parks() -> None:
     keys = [undo.key]
     while not list(story.chain.parked()):
         keys.append(story.wait(60).call("call", LATER).key)
-    assert len(set(keys)) == calls.UNDO_ATTEMPTS
+    assert len(set(keys)) == answers.UNDO_ATTEMPTS
     assert keys[1] == f"{story.chain.id}.call.undo.2"
 
 
@@ -387,7 +387,7 @@ def test_a_type_that_is_gone_is_still_undone() -> None:
     story = Story(Step("gone", "gone", {}), after, WAIT, check=False)
     story.call("gone")
     assert story.begin("after").inputs == {"body": "completed"}
-    story.do(calls.answer, "after", FORWARD, 1, APPROVED)
+    story.do(answers.answer, "after", FORWARD, 1, APPROVED)
     story.do(machine.cancel, Failure("cancelled"), None)
     assert story.due() == {"gone": UNDO}
 

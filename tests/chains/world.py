@@ -13,7 +13,7 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from catena.chains import calls
+from catena.chains import answers, calls
 from catena.chains.chain import Chain, StepRun
 from catena.chains.definition import Definition
 from catena.chains.refusals import Command, refuse
@@ -282,7 +282,7 @@ class World:
         direction = Direction.FORWARD if by_itself else call.direction
         took, value = world.act(
             move.chain,
-            lambda chain, books: calls.answer(
+            lambda chain, books: answers.answer(
                 chain, books, move.step, direction, call.attempt, found
             ),
         )

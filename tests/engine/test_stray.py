@@ -6,7 +6,8 @@ from functools import partial
 
 import pytest
 
-from catena.chains.calls import answer, begin
+from catena.chains.answers import answer
+from catena.chains.calls import begin
 from catena.chains.chain import Chain
 from catena.chains.definition import Need, Step
 from catena.chains.states import ChainState

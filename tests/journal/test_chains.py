@@ -7,7 +7,8 @@ from functools import partial
 import pytest
 
 from catena.chains import machine
-from catena.chains.calls import answer, begin
+from catena.chains.answers import answer
+from catena.chains.calls import begin
 from catena.chains.definition import Need, Step
 from catena.chains.expressions import Kind
 from catena.chains.history import Failure

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from catena.api.commands import Act, guarded, telling
 from catena.chains import machine, operator
+from catena.chains.answers import answer as take_answer
 from catena.chains.appending import append_steps, append_tried
-from catena.chains.calls import answer as take_answer
 from catena.chains.calls import begin as begin_call
 from catena.chains.definition import Definition
 from catena.chains.history import Failure

@@ -33,12 +33,12 @@ class StepRun:
     `attempt` counts calls, `round` the keys under which they were made, `since` is the first
     call of this round, `undo_since` the first of the undo's. `dropped`: it was skipped because
     the chain failed. `called`: a call is out, or its maker is gone; it is over at `over_at`.
-    `due_at`: when it is tried or asked again; `tries` counts how often it was asked, `unheard` how often in a row that told
-    nothing. `parked`: it waits for an operator. `accepted`: the partner has taken this round's
-    call. `inputs`: what its expressions gave. `entry`: the id of the entry that it posted;
-    `undone_by` that of the reversal. `lien`: the one that it made, extended or released;
-    `proceeds` those that its credits made. `seq`: its number in the chain's commit sequence,
-    from 1.
+    `due_at`: when it is tried or asked again; `tries` counts how often it was asked, `unheard`
+    how often in a row that told nothing. `parked`: it waits for an operator. `accepted`: the
+    partner has taken this round's call. `inputs`: what its expressions gave. `entry`: the id of
+    the entry that it posted; `undone_by` that of the reversal. `lien`: the one that it made,
+    extended or released; `proceeds` those that its credits made. `seq`: its number in the
+    chain's commit sequence, from 1.
     """
 
     definition: Step

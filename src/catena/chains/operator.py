@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from catena.chains.answers import take_refusal
 from catena.chains.books import Books
-from catena.chains.calls import take_refusal
 from catena.chains.chain import Chain, StepRun
 from catena.chains.decisions import Decision, may_wait_for, possible_decisions
 from catena.chains.history import Failure

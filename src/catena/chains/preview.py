@@ -14,8 +14,9 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from catena.chains import machine
+from catena.chains.answers import answer
 from catena.chains.books import Books, Entry, How, make_proceeds
-from catena.chains.calls import answer, begin, due_calls
+from catena.chains.calls import begin, due_calls
 from catena.chains.chain import Chain, StepRun
 from catena.chains.definition import NO_RETRY, Definition, Family, Step
 from catena.chains.expressions import find_expressions

@@ -77,6 +77,16 @@ class Direction(StrEnum):
     UNDO = "undo"
     UNDO_LOOK_UP = "undo_look_up"
 
+    @property
+    def is_forward(self) -> bool:
+        """Whether it is about doing, and not about undoing."""
+        return self not in (Direction.UNDO, Direction.UNDO_LOOK_UP)
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks about a call, and makes none."""
+        return self not in (Direction.FORWARD, Direction.UNDO)
+
 
 class Call(NamedTuple):
     """A call to be made, with no transaction open. `key` is the same for every try of one round.

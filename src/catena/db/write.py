@@ -1,6 +1,7 @@
 """What one commit writes, as columns, and the one statement that writes it.
 
-Invariant: `journal_write` (migrations, as the last of them has it) is the only road on which money is written.
+Invariant: `journal_write` (as the last of the migrations has it) is the only road on which money
+is written.
 """
 
 from __future__ import annotations

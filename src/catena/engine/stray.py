@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from catena.chains.calls import is_stray
+from catena.chains.answers import is_stray
 from catena.chains.chain import Chain
 from catena.chains.definition import Definition, Retry, Step
 from catena.chains.expressions import Broken, Kind

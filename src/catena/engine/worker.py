@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from catena.chains.calls import answer, begin
+from catena.chains.answers import answer
+from catena.chains.calls import begin
 from catena.chains.machine import run
 from catena.chains.reasons import tidy_answer
 from catena.chains.step_types import Answer, Call, Catalogue, Outcome, Outside
