@@ -101,6 +101,17 @@ def test_a_chain_has_so_many_steps_at_most() -> None:
     assert refused.flaws[-1].text == f"A chain has {LIMITS.chain_steps} steps at most."
 
 
+def test_a_chain_has_so_many_expressions_at_most() -> None:
+    """Those of the steps that it has done count."""
+    story = _running()
+    body = [{"cel": "chain.id"}] * (LIMITS.chain_expressions - 1)
+    assert story.do(append_steps, steps=[call("ask", inputs={"body": body})], by=None) is None
+    refused = story.do(append_steps, steps=[call("more", when=("true", "true"))], by=None)
+    assert [flaw.step for flaw in refused.flaws] == ["more"]
+    assert "expressions" in refused.flaws[0].text
+    assert story.do(append_steps, steps=[call("more", when=("true",))], by=None) is None
+
+
 def test_an_ended_chain_takes_nothing() -> None:
     """Its state refuses it."""
     story = Story(transfer("pay", A, B, 1))

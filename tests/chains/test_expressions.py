@@ -233,6 +233,7 @@ def test_deep_json_is_bounded() -> None:
         ({"cel": 1}, []),
         ({"cel": "1", "more": 2}, []),
         ("cel", []),
+        (b"cel", []),
     ],
 )
 def test_expressions_are_found_within_inputs(value: Any, texts: list[str]) -> None:  # noqa: ANN401
