@@ -291,7 +291,9 @@ def _check_ends(world: World, books: Books) -> Iterator[str]:
         card = books.cards[id]
         if (card["state"], card["events"]) != (chain.state, chain.number):
             yield f"{world.name_of(id)}: its card says {card['state']}, its history {chain.state}"
-        parked = promise.parks and card["parked"]
+        # An undo whose refusal is told to a question is refused for good, and waits for a person.
+        may_park = promise.parks or id in world.partner.refused_undos
+        parked = may_park and card["parked"]
         if chain.state not in promise.ends and not parked:
             steps = {name: str(run.state) for name, run in chain.steps.items()}
             yield f"{world.name_of(id)} is {chain.state}: {steps}"

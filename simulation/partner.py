@@ -77,13 +77,15 @@ class _Case:
 class Partner:
     """Everybody outside. `scripts`: what becomes of new keys, by step and direction ("charge",
     "charge undo"), one after the other, then approval. `effects` counts what it did, by chain, step
-    and "forward" or "undo"; `said` its answers.
+    and "forward" or "undo"; `said` its answers. `refused_undos`: chains of which an undo was
+    refused for good.
     """
 
     random: random.Random
     scripts: Mapping[str, Sequence[Behaviour]] = field(default_factory=dict)
     effects: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     said: Counter[str] = field(default_factory=Counter)
+    refused_undos: set[str] = field(default_factory=set)
     _cases: dict[str, _Case] = field(default_factory=dict)
     _used: Counter[tuple[str, str]] = field(default_factory=Counter)
 
@@ -144,4 +146,6 @@ class Partner:
             return Answer(Outcome.APPROVED, {"ok": True})
         asked = call.direction in (*_ASKING, Direction.CANCEL)
         permanent = asked or case.end not in _FOR_NOW
+        if permanent and call.direction in _UNDOING:
+            self.refused_undos.add(call.chain)
         return Answer(Outcome.DECLINED, code="declined", permanent=permanent)
