@@ -113,6 +113,8 @@ def test_the_system_accounts_that_steps_post_to() -> None:
         Step("in", "deposit", {"currency": "USD", "fees": [{}]}),
         Step("out", "withdrawal", {"currency": "USD", "through": "holding"}),
         Step("fee", "fee", {"currency": "USD"}),
+        Step("own", "fee", {"currency": "USD", "fee_account_id": A}),
+        transfer("paid", A, B, 1, inputs={"fees": [{"account_id": A}]}),
         Step("change", "exchange", exchange),
         Step("half", "exchange", {"source_currency": "USD"}),
         Step("wait", "wait", {}),

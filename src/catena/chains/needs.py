@@ -65,8 +65,19 @@ def system_accounts(steps: Iterable[Step], ledger_id: str) -> Iterator[str]:
             if step.type in ("deposit", "withdrawal"):
                 through = SystemRole(inputs.get("through", SystemRole.CLEARING))
                 yield system_account_id(ledger_id, through, currency)
-            if step.type == "fee" or inputs.get("fees"):
+            if _earns(step.type, inputs):
                 yield system_account_id(ledger_id, SystemRole.FEES, currency)
+
+
+def _earns(type: str, inputs: Mapping[str, Any]) -> bool:
+    """Whether the ledger's own account earns a fee of the step's: one that names no other.
+
+    To need one that nobody has used would have every commit look for it.
+    """
+    if type == "fee":
+        return inputs.get("fee_account_id") is None
+    fees = inputs.get("fees") or ()
+    return any(isinstance(fee, dict) and fee.get("account_id") is None for fee in fees)
 
 
 def named_entries(steps: Iterable[Step]) -> Iterator[str]:
