@@ -57,6 +57,30 @@ async def test_the_next_commit_is_decided_ahead(database: Database) -> None:
         await prove(database, writer.ledger)
 
 
+async def test_accounts_are_read_ahead(database: Database) -> None:
+    """What nobody remembers is read beside the commit; what is not there, by its own."""
+    async with open_writer(database.service_dsn) as writer:
+        a, b, c, d = await writer.open_wallets(4, balance=10)
+        known = writer.lane._committer.accounts
+        known.clear()
+        async with held(database, a):
+            first = writer.send([writer.transfer(a, b, 10)])
+            await until(lambda: writer.lane._under_way)
+            assert c not in known
+            following = [writer.send([writer.transfer(*one)]) for one in ((b, c, 20), (c, d, 30))]
+            await until(lambda: ahead(writer) == len(following))
+            missing = "acct_" + "0" * 32
+            nobody = writer.send([writer.transfer(d, missing, 1)])
+            last = writer.send([writer.transfer(d, a, 40)])
+            await until(lambda: missing in writer.lane._sought and not writer.lane._reading)
+            assert ahead(writer) == len(following)
+        told = [tell(await one) for one in (first, *following, nobody, last)]
+        assert told == ["posted", "posted", "posted", "unknown_account", "posted"]
+        assert [await writer.posted(wallet) for wallet in (a, b, c, d)] == [40, 0, 0, 0]
+        assert writer.counts.stale == 0
+        await prove(database, writer.ledger)
+
+
 async def test_what_must_be_read_is_not_decided_ahead(database: Database) -> None:
     """A piece with a reference waits for the commit under way, and those behind it wait with it."""
     async with open_writer(database.service_dsn) as writer:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from catena.clock import monotonic
-from catena.db.load import StoredKey, load_keys, read_now
+from catena.db.load import StoredKey, load_accounts, load_keys, read_now
 from catena.db.pool import give_back, is_full, is_lost
 from catena.db.write import KeyTaken, Stale
 from catena.errors import CatenaError, DatabaseUnavailable, OutcomeUnknown, Overloaded
@@ -104,6 +104,18 @@ class Committer:
     def make_attempt(self) -> Attempt:
         """An attempt at the next commit."""
         return Attempt(self._ledger, self.accounts, self._cards, lock=self._locking > 0)
+
+    async def remember(self, ids: Collection[str]) -> None:
+        """Read accounts that are not remembered, beside a commit, which touches none of them.
+
+        Like all that is remembered they count only while nobody else has changed them.
+        """
+        if is_full(self._pool):
+            return
+        async with self._pool.acquire() as connection:
+            found = await load_accounts(connection, self._ledger.number, ids, lock=False)
+        for id, account in found.items():
+            self.accounts.setdefault(id, account)
 
     async def commit(self, attempt: Attempt) -> None:
         """Commit it, in as many attempts as it takes; answer the pieces that cannot be."""

@@ -1,20 +1,22 @@
 """A ledger's lane: takes what waits, in order, and commits it once.
 
-While one commit is at the database, the next is decided over what that one will leave, and is sent
-as soon as the first has landed; if the first has to be decided again, so has the next. The write
-checks the versions of all that was read.
+While one commit is at the database, the accounts that the next needs are read beside it, and it is
+decided over what that one will leave, to be sent as soon as the first has landed; if the first has
+to be decided again, so has the next. The write checks the versions of all that was read.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from catena.clock import monotonic
+from catena.db.pool import is_lost
 from catena.errors import CatenaError, IdempotencyKeyInUse, Overloaded
 from catena.journal.attempt import Attempt
 from catena.journal.cards import Cards
@@ -73,6 +75,8 @@ class Lane:
         self._before: Attempt | None = None
         self._wake = asyncio.Event()
         self._looking = False
+        self._reading: asyncio.Task[None] | None = None
+        self._sought: set[str] = set()
         self._closing = False
         self._task = asyncio.create_task(self._run(), name=f"lane {ledger.id}")
 
@@ -108,6 +112,8 @@ class Lane:
         self._closing = True
         self._wake.set()
         await self._task
+        if self._reading is not None:
+            await self._reading
 
     async def _run(self) -> None:
         while True:
@@ -164,6 +170,36 @@ class Lane:
         except Exception:  # noqa: BLE001  # when it is decided in its turn, only the culprit fails
             _log.exception("not_decided_ahead", ledger=self.ledger_id)
             self._note_undone()
+            return
+        self._remember_more()
+
+    def _remember_more(self) -> None:
+        """Read the accounts that keep what waits from being decided ahead, beside the commit."""
+        if self._reading is not None:
+            return
+        known = self._committer.accounts
+        wanted = {
+            id
+            for piece in islice(self._queue, self._settings.commit_operations)
+            if piece.needs.are_accounts
+            for id in piece.needs.accounts
+            if id not in known
+        }
+        wanted -= self._sought  # what was not there is looked for again by its own commit
+        if wanted:
+            self._sought = wanted
+            self._reading = asyncio.create_task(self._read(wanted), name="accounts ahead")
+
+    async def _read(self, wanted: Collection[str]) -> None:
+        try:
+            await self._committer.remember(wanted)
+        except Exception as error:  # noqa: BLE001  # the commit that needs them reads them
+            if not is_lost(error):
+                _log.exception("not_read_ahead", ledger=self.ledger_id)
+            return
+        finally:
+            self._reading = None
+        self._decide_ahead()
 
     def _fill(self, attempt: Attempt, *, behind: Attempt | None = None) -> None:
         """Give the next pieces to the attempt, in order; `behind` a commit under way, those alone

@@ -133,6 +133,13 @@ class Needs:
 
     def are_met(self, remembered: Mapping[str, object], assets: Mapping[str, int]) -> bool:
         """Whether they are nothing but accounts that are remembered, and assets that are known."""
-        if self.references or self.corrected or self.changed or self.chains or self.messages:
+        if not self.are_accounts:
             return False
         return self.accounts <= remembered.keys() and self.assets <= assets.keys()
+
+    @property
+    def are_accounts(self) -> bool:
+        """Whether they are nothing but accounts, and assets."""
+        return not (
+            self.references or self.corrected or self.changed or self.chains or self.messages
+        )
