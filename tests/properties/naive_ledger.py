@@ -35,7 +35,7 @@ from tests.properties.naive_facts import (
 
 __all__ = ["NaiveLedger"]
 
-TOTAL_MAX = 9_223_372_036_854_775_807
+TOTAL_MAX = 4_611_686_018_427_387_903
 TEN_YEARS = dt.timedelta(days=3660)
 GROWS_BY_DEBITS = ("asset", "expense")
 NEVER_REFUNDED = ("reversal", "refund", "exchange")

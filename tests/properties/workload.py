@@ -22,7 +22,7 @@ from catena.journal import (
     RefundEntry,
     ReverseEntry,
 )
-from catena.ledger.accounts import AccountStatus, AccountType, Side
+from catena.ledger.accounts import BALANCE_MAX, AccountStatus, AccountType, Side
 from catena.ledger.entries import Draft, EntryType, Line
 from catena.ledger.exchange import quote
 from catena.ledger.fees import ChargedFee, PaidBy
@@ -48,7 +48,7 @@ _amounts = st.one_of(
     st.integers(1, 40),
     st.integers(1, 40),
     st.sampled_from([1, 2, 3, 100, 1000]),
-    st.sampled_from([0, -3, 1000, MAX_AMOUNT_MINOR, MAX_AMOUNT_MINOR - 5000]),
+    st.sampled_from([0, -3, 1000, MAX_AMOUNT_MINOR, BALANCE_MAX, BALANCE_MAX - 5000]),
 )
 
 
