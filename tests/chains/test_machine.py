@@ -16,7 +16,7 @@ from catena.settings import LIMITS
 from tests.chains.books import NOW, MemoryBooks, wallet
 from tests.chains.checks import describe
 from tests.chains.shapes import CATALOGUE, A, B, call, needs, reserve, transfer
-from tests.chains.story import APPROVED, Story
+from tests.chains.story import APPROVED, DECLINED, Story
 
 # --- runs -------------------------------------------------------------------------------------
 
@@ -379,6 +379,16 @@ def test_a_capture_of_a_lien_that_was_skipped_is_refused() -> None:
         Step("first", "capture", _captured(2), needs("hold"), pivot=True),
     )
     assert story.chain.failure == Failure("unknown_lien", step="first")
+
+
+def test_what_is_done_is_what_stands() -> None:
+    """A step that its condition skips is done; what is given up or undone is not."""
+    skipped = Step("never", "wait", {}, when=("false",))
+    story = Story(skipped, transfer("pay", A, B, 1), call("call", "pay"), call("last", "call"))
+    assert story.chain.count_done() == 2
+    story.call("call", DECLINED)
+    assert story.state == "rolled_back"
+    assert story.chain.count_done() == 1
 
 
 def test_liens_are_extended_and_released() -> None:

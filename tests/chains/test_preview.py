@@ -7,7 +7,7 @@ from copy import copy
 from functools import partial
 from typing import Any
 
-from catena.chains.definition import Definition, Step
+from catena.chains.definition import Definition, Retry, Step
 from catena.chains.preview import DryBooks, Played, play
 from catena.ledger.accounts import Account, Side
 from catena.ledger.corrections import Correction
@@ -98,6 +98,13 @@ def test_what_would_be_refused() -> None:
     )
     assert played.chain.state == "rolled_back"
     assert _states(played) == {"pay": "compensated", "call": "compensated", "more": "failed"}
+
+
+def test_what_would_be_tried_again_is_refused_at_once() -> None:
+    """Another attempt would find the same books."""
+    played = _play(transfer("pay", A, B, 11, retry=Retry(5)))
+    assert played.chain.state == "rolled_back"
+    assert _states(played) == {"pay": "failed"}
 
 
 def test_an_expression_that_comes_to_nothing() -> None:
