@@ -213,6 +213,17 @@ def test_asking_backs_off() -> None:
     assert pauses == sorted(set(pauses))
 
 
+def test_who_takes_days_is_asked_with_patience() -> None:
+    """An hour of every minute, then of every ten: each time is an event."""
+    story = Story(call("call"))
+    story.call("call", PENDING)
+    ask_in_vain(story, 200, PENDING)
+    due = story.chain.steps["call"].due_at
+    assert due is not None
+    assert 300 <= (due - story.books.now).total_seconds() <= 600
+    assert story.chain.steps["call"].tries == 200
+
+
 def test_a_late_approval_of_the_key_in_use_counts() -> None:
     """Whichever of its calls it answers, and while it waits for the next one."""
     for begun in (True, False):

@@ -33,6 +33,8 @@ CALL_SECONDS: Final = 10
 UNDO_ATTEMPTS: Final = 8
 LOOK_UPS: Final = 20
 SELDOM: Final = 3600
+PATIENT: Final = 600
+OFTEN: Final = 60
 _QUESTIONS: Final = ("look_up", "cancel", "undo_look_up")
 _UNDONE_BY_CALL: Final = ("compensating", "compensation_unknown")
 
@@ -190,7 +192,8 @@ def _ask_again(chain: NaiveChain, step: NaiveStep, told: Told) -> None:
     step.tries += 1
     step.unheard = 0 if told.outcome == "pending" else step.unheard + 1
     step.parked = step.unheard >= LOOK_UPS
-    step.due = chain.now + (SELDOM if step.parked else _pause(step.tries))
+    patient = PATIENT if step.tries > OFTEN else _pause(step.tries)
+    step.due = chain.now + (SELDOM if step.parked else patient)
 
 
 def _pause(tries: int) -> float:

@@ -24,6 +24,12 @@ __all__ = ["UNDO_ATTEMPTS", "answer", "is_stray", "take_refusal"]
 _ASKING: Final = Retry(attempts=1, first_seconds=0.5, cap_seconds=60.0)
 """How often a partner that has not answered or decided is asked again; for ever."""
 
+_OFTEN: Final = 60
+"""Times that it is asked so, an hour or so, before the pauses become longer."""
+
+_PATIENT: Final = Retry(attempts=1, first_seconds=600.0, cap_seconds=600.0)
+"""How often it is asked then: each time is an event of the chain's, and it may take days."""
+
 _SELDOM: Final = Retry(attempts=1, first_seconds=3600.0, cap_seconds=3600.0)
 """How often it is asked about a step that is parked meanwhile: its partner may come back."""
 
@@ -143,13 +149,14 @@ def _ask_again(chain: Chain, books: Books, run: StepRun, found: Answer) -> None:
     """
     unheard = 0 if found.outcome is Outcome.PENDING else run.unheard + 1
     parks = unheard >= LIMITS.look_ups
+    policy = _SELDOM if parks else _ASKING if run.tries < _OFTEN else _PATIENT
     chain.note(
         books.now,
         run.name,
         "still_open",
         code=found.code or ("no_answer" if parks else None),
         detail=found.detail or None,
-        seconds=_pause(books, run.tries + 1, _SELDOM if parks else _ASKING),
+        seconds=_pause(books, run.tries + 1, policy),
         unheard=unheard or None,
         parked=parks or None,
     )
