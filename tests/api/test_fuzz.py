@@ -61,7 +61,7 @@ def put(node: Any, path: tuple[Any, ...], value: object) -> Any:  # noqa: ANN401
 def ids(service: Api) -> dict[str, str]:
     """The ids that the examples speak of, and those of accounts and an entry that are there."""
     move, exchange = examples.MOVEMENTS["transfer"], examples.MOVEMENTS["exchange"]
-    alice, bob = service.open_account(funded=2**62), service.open_account()
+    alice, bob = service.open_account(funded=2**61), service.open_account()
     steps = chain_examples.CREATE["steps"]
     real = json.loads(json.dumps(steps).replace(move["source_account_id"], alice))
     chain = make_chain(service, *real[:2])
