@@ -153,6 +153,7 @@ NONE = {"type": "none"}
         ({"url": URL}, {"url": {"cel": "steps.nobody.body"}}, "/compensation/url"),
         ({"url": URL}, {"url": URL, "body": {"cel": "steps.ask.state"}}, "/compensation/body"),
         ({"url": "ftp://x.example"}, NONE, "/inputs/url"),
+        ({"url": "http://xn--/"}, NONE, "/inputs/url"),
         ({"url": "x.example/pay"}, NONE, "/inputs/url"),
         ({"url": "https://me:word@x.example"}, NONE, "/inputs/url"),
         ({"url": URL, "look_up_url": "file:///etc"}, NONE, "/inputs/look_up_url"),

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.contract import read_problem
 from tests.server import Api, Client
 
 
@@ -74,3 +75,18 @@ def test_a_flaw_of_the_chain_to_start_is_told(service: Api) -> None:
     answer = service.post("/v1/chains", body)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_chain")
     assert answer.json()["errors"][0]["pointer"] == "/steps/0/inputs/chain"
+
+
+@pytest.mark.parametrize(
+    "amount", ["(((", "steps.k.amount", "steps.far.result", "['a'].map(x, x)[0].matches('a')"]
+)
+def test_a_flaw_of_the_chain_that_would_undo_is_told(service: Api, amount: str) -> None:
+    """Its expressions are its own: they see its own steps, and are judged when it is made."""
+    a, b = service.open_account(funded=100), service.open_account()
+    back = {**transfer(b, a, 1), "name": "back"}
+    back["inputs"] = {**back["inputs"], "amount": {"cel": amount}}
+    step = start(service.ledger, transfer(a, b, 1), compensation={"chain": {"steps": [back]}})
+    answer = service.post("/v1/chains", {"steps": [step]})
+    problem = read_problem(answer)
+    assert (answer.status_code, problem["code"]) == (422, "invalid_chain"), problem
+    assert problem["errors"][0]["pointer"] == "/steps/0/compensation/chain"

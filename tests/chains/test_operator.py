@@ -12,7 +12,7 @@ from catena.chains.decisions import Decision, possible_decisions
 from catena.chains.definition import Definition, Step
 from catena.chains.history import Failure
 from catena.chains.refusals import ChainRefusal, ChainRefused, Command, refuse
-from catena.chains.step_types import Answer, Direction
+from catena.chains.step_types import Answer, Direction, Outcome
 from catena.chains.validator import Flaw, find_appended_flaws
 from catena.settings import LIMITS
 from tests.chains.shapes import A, B, call, needs, reserve, transfer
@@ -460,3 +460,11 @@ def test_what_is_appended_is_judged_with_what_is_there() -> None:
     assert [flaw.step for flaw in flaws(transfer("pay", A, B, 9, "hold"))] == ["pay"]
     assert story.chain.place([WAIT])[0].needs == needs("pivot")
     assert Definition((WAIT,)).steps == (WAIT,)
+
+
+def test_what_a_partner_had_told_is_kept() -> None:
+    """An operator adds what the step gave; its undo may need what was known before."""
+    story = Story(call("call"), WAIT)
+    story.call("call", Answer(Outcome.PENDING, {"id": "p1", "ok": False}))
+    assert story.do(operator.mark_done, "call", {"ok": True}, "seen", "ada") is None
+    assert story.chain.steps["call"].result == {"id": "p1", "ok": True}

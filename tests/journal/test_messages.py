@@ -134,6 +134,23 @@ async def test_a_refused_command_takes_no_message_with_it(database: Database) ->
             assert await verify(connection, scribe.ledger) == []
 
 
+@pytest.mark.parametrize("race", range(3))
+async def test_the_same_message_at_two_processes_is_taken_in_once(
+    database: Database, race: int
+) -> None:
+    """Whoever comes second is told what became of the first."""
+    async with (
+        open_ledger(database) as scribe,
+        open_ledger(database, ledger=scribe.ledger) as other,
+    ):
+        messages = [Message("bank", f"{race}-{n}", f"{race}-{n}") for n in range(20)]
+        both = [receive(one, message) for message in messages for one in (scribe, other)]
+        taken = await asyncio.gather(*both)
+        assert sum(one.again for one in taken) == len(messages)
+        async with scribe.pool.acquire() as connection:
+            assert await verify(connection, scribe.ledger) == []
+
+
 async def test_messages_beside_each_other_are_all_taken_in(database: Database) -> None:
     """The first ends the wait, the others are kept, though all of them are one commit."""
     async with open_ledger(database) as scribe:

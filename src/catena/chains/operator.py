@@ -39,7 +39,7 @@ def mark_done(
 ) -> ChainRefused | None:
     """It was done, though the chain was not told: a parked or unknown step, or such an undo.
 
-    `result`: what the step gave, for those that follow.
+    `result`: what the step gave, for those that follow, beside what its partner had told.
     """
     found = _find(chain, step, Decision.MARK_DONE)
     if isinstance(found, ChainRefused):
@@ -53,7 +53,7 @@ def mark_done(
     else:
         if state is StepState.PENDING:
             chain.note(now, step, StepState.EXECUTING)
-        finish_step(chain, books, found, result, why=why, by=by)
+        finish_step(chain, books, found, {**found.result, **result}, why=why, by=by)
     run(chain, books)
     return None
 

@@ -82,7 +82,9 @@ class ChainStep:
         self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None
     ) -> Iterator[Fault]:
         """Why a step cannot ask for this."""
-        yield from self._check_plan("inputs/chain", inputs.get("chain"))
+        # What expressions of ours give in it is known only when it is started.
+        plan = inputs.get("chain")
+        yield from self._check_plan("inputs/chain", plan, whole=not find_expressions(plan))
         if compensation is None or compensation == _CANCEL:
             return
         if compensation.keys() == {"chain"}:
@@ -91,14 +93,13 @@ class ChainStep:
             text = 'The compensation is a `chain` to start, or {"type": "cancel"}.'
             yield Fault("compensation", text)
 
-    def _check_plan(self, part: str, plan: object) -> Iterator[Fault]:
+    def _check_plan(self, part: str, plan: object, *, whole: bool = True) -> Iterator[Fault]:
         try:
             definition = _read_plan(plan)
         except (KeyError, TypeError, AttributeError):
             yield Fault(part, "The chain to start is not one.")
             return
-        # With expressions in it, it is whole only when it is started.
-        if not find_expressions(plan):
+        if whole:
             for flaw in find_flaws(definition.steps, self._catalogue):
                 yield Fault(part, f"In the chain to start, {flaw.step}: {flaw.text}")
 

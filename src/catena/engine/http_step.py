@@ -84,9 +84,9 @@ class HttpStep:
         """Why nothing can be called there, as far as the URL itself says; an empty text: it can."""
         try:
             wire = form_request(Request("GET", url, b"", {}, 1.0))
-        except Refused:
+            host = wire.url.host or ""
+        except (Refused, UnicodeError):  # a host in punycode that is none
             return "A URL starts with http:// or https:// and a host, and has no user in it."
-        host = wire.url.host or ""
         if self._allows_private or not _is_address(host) or is_public(host):
             return ""
         return "This address is not a public one."

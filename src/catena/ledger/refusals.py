@@ -127,7 +127,7 @@ class RefusalCode(Enum):
     )
     BALANCE_OUT_OF_RANGE = (
         "balance_out_of_range",
-        "The account's totals would exceed 64 bits",
+        "The account's totals would become too large",
         "Use another account.",
     )
     ACCOUNT_EXISTS = (
