@@ -91,6 +91,13 @@ def test_what_nobody_assumed_is_unknown_and_no_refusal() -> None:
     assert (said.unknown, _states(said)["pay"]) == ({}, "failed")
 
 
+def test_spaces_hide_no_name() -> None:
+    """Who names a result is asked of the compiler, and not of the text's looks."""
+    amount = {"cel": "steps . ask . amount"}
+    played = _play(ask("ask"), transfer("pay", A, B, amount, "ask"))
+    assert played.unknown == {"pay": "ask"}
+
+
 def test_what_would_be_refused() -> None:
     """The chain is rolled back dry, with its outside steps; another attempt is not tried."""
     played = _play(

@@ -6,19 +6,16 @@ same. Nothing that the books have not done is said to be done.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
 from catena.chains.chain import Chain, StepRun
 from catena.chains.definition import Family
 from catena.chains.expressions import (
-    BadExpression,
-    Kind,
-    compile_expression,
     find_expressions,
 )
+from catena.chains.resolve import names_result
 from catena.chains.states import StepState
 
 __all__ = ["Decision", "is_posting", "may_wait_for", "possible_decisions"]
@@ -92,28 +89,7 @@ def _is_needed(chain: Chain, step: StepRun) -> bool:
         return True
     names = [name for name in chain.steps if name != step.name]
     return any(
-        _names_result(text, step.name, names)
+        names_result(text, step.name, names)
         for other in others
         for text in (*other.when, *find_expressions(other.inputs))
     )
-
-
-def _names_result(text: str, step: str, others: Iterable[str]) -> bool:
-    """Whether an expression needs more of the step than its state: whether it does not compile
-    over all that there is but that. What has not the words cannot name it.
-    """
-    words = set(_WORD.findall(text))
-    if not words.issuperset(step.split(".")):
-        return False
-    known = {f"chain.{word}" for word in words} | {f"steps.{step}.state"}
-    known.update(f"steps.{other}.{word}" for other in others for word in words)
-    # A group may be named like the beginning of its steps' names.
-    known = {name for name in known if not f"steps.{step}.".startswith(f"{name}.")}
-    try:
-        compile_expression(text, frozenset((name, Kind.ANY) for name in known))
-    except BadExpression:
-        return True
-    return False
-
-
-_WORD: Final = re.compile(r"\w+", re.ASCII)

@@ -6,7 +6,6 @@ Invariant: nothing that it is given changes, and what the books would refuse, it
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
@@ -22,7 +21,7 @@ from catena.chains.definition import NO_RETRY, Definition, Family, Step
 from catena.chains.expressions import find_expressions
 from catena.chains.history import Failure
 from catena.chains.postings import Assets
-from catena.chains.resolve import ancestors
+from catena.chains.resolve import ancestors, names_result
 from catena.chains.states import StepState
 from catena.chains.step_types import Answer, Catalogue, Direction, Outcome
 from catena.ledger.accounts import Account, open_system_account
@@ -244,10 +243,14 @@ def _find_unsaid(chain: Chain, assume: Mapping[str, Mapping[str, Any]]) -> str |
     """The step for want of whose result an expression of another came to nothing."""
     for run in chain.steps.values():
         if run.failure is not None and run.failure.code == "expression_failed":
-            texts = _texts_of(run.definition)
+            texts, others = _texts_of(run.definition), set(chain.steps)
             for name, other in chain.steps.items():
                 asked = other.definition.family in (Family.OUTSIDE, Family.WAIT)
-                if asked and name not in assume and _names_result(texts, name):
+                if (
+                    asked
+                    and name not in assume
+                    and any(names_result(text, name, others - {name}) for text in texts)
+                ):
                     return name
     return None
 
@@ -255,7 +258,12 @@ def _find_unsaid(chain: Chain, assume: Mapping[str, Mapping[str, Any]]) -> str |
 def _find_blind(steps: Sequence[Step], source: str) -> dict[str, str]:
     """The steps whose expressions name the result of this one, and all that depend on them."""
     by_name = {step.name: step for step in steps}
-    first = {step.name for step in steps if _names_result(_texts_of(step), source)}
+    others = by_name.keys() - {source}
+    first = {
+        step.name
+        for step in steps
+        if any(names_result(text, source, others) for text in _texts_of(step))
+    }
     return {
         name: source
         for name in by_name
@@ -265,11 +273,6 @@ def _find_blind(steps: Sequence[Step], source: str) -> dict[str, str]:
 
 def _texts_of(step: Step) -> list[str]:
     return [*step.when, *find_expressions(step.inputs)]
-
-
-def _names_result(texts: Sequence[str], step: str) -> bool:
-    result = re.compile(rf"steps\.{re.escape(step)}\.(?!state\b)")
-    return any(map(result.search, texts))
 
 
 def _play(

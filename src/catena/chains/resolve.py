@@ -6,6 +6,7 @@ is the same whenever it is evaluated.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,9 +14,11 @@ import msgspec
 
 from catena.chains.definition import Step
 from catena.chains.expressions import (
+    BadExpression,
     Broken,
     Kind,
     Variables,
+    compile_expression,
     evaluate,
     find_expressions,
     is_expression,
@@ -29,7 +32,14 @@ if TYPE_CHECKING:
     from catena.chains.chain import Chain
     from catena.chains.step_types import Catalogue
 
-__all__ = ["ancestors", "holds", "resolve_inputs", "resolve_undo", "variables_of"]
+__all__ = [
+    "ancestors",
+    "holds",
+    "names_result",
+    "resolve_inputs",
+    "resolve_undo",
+    "variables_of",
+]
 
 _CHAIN_VARIABLES: Final = (
     ("chain.id", Kind.STRING),
@@ -62,6 +72,27 @@ def variables_of(steps: Iterable[Step], catalogue: Catalogue, *, states: bool = 
                 (f"steps.{step.name}.{name}", kind) for name, kind in type.results.items()
             ]
     return frozenset(variables)
+
+
+def names_result(text: str, step: str, others: Iterable[str]) -> bool:
+    """Whether an expression needs more of the step than its state: whether it does not compile
+    over all that there is but that. What has not the words cannot name it.
+    """
+    words = set(_WORD.findall(text))
+    if not words.issuperset(step.split(".")):
+        return False
+    known = {f"chain.{word}" for word in words} | {f"steps.{step}.state"}
+    known.update(f"steps.{other}.{word}" for other in others for word in words)
+    # A group may be named like the beginning of its steps' names.
+    known = {name for name in known if not f"steps.{step}.".startswith(f"{name}.")}
+    try:
+        compile_expression(text, frozenset((name, Kind.ANY) for name in known))
+    except BadExpression:
+        return True
+    return False
+
+
+_WORD: Final = re.compile(r"\w+", re.ASCII)
 
 
 def resolve_inputs(chain: Chain, step: Step, catalogue: Catalogue) -> dict[str, Any] | Broken:
