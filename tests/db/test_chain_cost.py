@@ -99,7 +99,7 @@ def look_up(rare: str, chain: str, lien: str, moment: dt.datetime) -> dict[str, 
             connection, scribe.number, after=None, limit=20
         ),
         "whether an account can be closed": lambda connection, scribe, account, _: find_running(
-            connection, scribe.number, [rare, account]
+            connection, scribe.number, [rare, account], 1
         ),
         "what is due": lambda connection, *_: find_due_ledgers(connection),
         "taking it": lambda connection, scribe, *_: claim_work(connection, scribe.number, 0, 15),

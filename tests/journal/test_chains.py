@@ -9,16 +9,19 @@ import pytest
 from catena.chains import machine
 from catena.chains.answers import answer
 from catena.chains.calls import begin
-from catena.chains.definition import Need, Step
+from catena.chains.definition import Definition, Need, Step
 from catena.chains.expressions import Kind
 from catena.chains.history import Failure
 from catena.chains.states import ChainState
 from catena.chains.step_types import Answer, Call, Catalogue, Direction, Input, Outcome, StepType
 from catena.db.verify import verify
 from catena.db.work import claim_work
-from catena.ids import random_fraction
+from catena.ids import CHAIN, new_id, random_fraction
+from catena.journal import AccountState, ChangeAccount, CreateChain, Operation, RunChain
 from catena.journal.cards import Cards
+from catena.ledger.accounts import AccountStatus
 from catena.ledger.refusals import Refusal, RefusalCode
+from catena.ledger.terms import TermsChange
 from tests.postgres import Database
 from tests.scribe import Scribe, open_ledger
 
@@ -146,3 +149,35 @@ async def test_what_was_posted_since_is_in_no_undo_s_way(database: Database) -> 
         assert await balances(scribe, a, b) == [(2**62 - 1, 0), (0, 0)]
         async with scribe.pool.acquire() as connection:
             assert await verify(connection, scribe.ledger) == []
+
+
+async def test_what_one_commit_ends_and_begins_is_so_for_its_closings(database: Database) -> None:
+    """An account closes beside the end of the last chain that names it, not beside a beginning."""
+    async with open_ledger(database, cards=CARDS) as scribe:
+        a, b = await scribe.open(), await scribe.open()
+        await scribe.post(scribe.deposit(a, 10))
+        steps = (Step("wait", "wait", {}), transfer("pay", a, b, 10, "wait"))
+        chain, other = await scribe.chain(*steps), await scribe.chain(*steps)
+        closing = ChangeAccount(b, TermsChange(None, {"status": AccountStatus.CLOSED}))
+        cancel = partial(machine.cancel, failure=Failure("cancelled"), by=None)
+
+        async def try_to_close(*operations: Operation) -> object:
+            answer = await scribe.submit([*operations, closing], atomic=False)
+            return answer.results[-1]
+
+        refused = Refusal(RefusalCode.ACCOUNT_IN_USE, b)
+        assert await try_to_close() == refused
+        assert await try_to_close(RunChain(chain.id, cancel)) == refused
+        closed = await try_to_close(RunChain(other.id, cancel))
+        assert isinstance(closed, AccountState)
+        assert closed.profile.status is AccountStatus.CLOSED
+
+        b = await scribe.open()
+        closing = ChangeAccount(b, TermsChange(None, {"status": AccountStatus.CLOSED}))
+        made = CreateChain(new_id(CHAIN), Definition([transfer("pay", a, b, 10)]), "test")
+        assert await try_to_close(made) == Refusal(RefusalCode.ACCOUNT_NOT_EMPTY, b)
+        b = await scribe.open()
+        closing = ChangeAccount(b, TermsChange(None, {"status": AccountStatus.CLOSED}))
+        begun = Definition([Step("wait", "wait", {}), transfer("pay", a, b, 10, "wait")])
+        made = CreateChain(new_id(CHAIN), begun, "test")
+        assert await try_to_close(made) == Refusal(RefusalCode.ACCOUNT_IN_USE, b)

@@ -120,17 +120,19 @@ async def load_chain_states(
 
 
 _RUNNING: Final = """
-SELECT DISTINCT a.account_id
-  FROM unnest($2::uuid[]) AS wanted (id)
+SELECT a.account_id, a.chain_id
+  FROM (SELECT DISTINCT id FROM unnest($2::uuid[]) AS id) wanted
  CROSS JOIN LATERAL (
-       SELECT x.account_id FROM chain_accounts x
+       SELECT x.account_id, x.chain_id FROM chain_accounts x
          JOIN chains c ON c.ledger_id = $1 AND c.chain_id = x.chain_id
         WHERE x.ledger_id = $1 AND x.account_id = wanted.id
           AND c.state NOT IN ('completed', 'rolled_back')
-        LIMIT 1) a"""
+        LIMIT $3) a"""
 
 
-async def find_running(connection: Connection, ledger: int, accounts: Iterable[str]) -> set[str]:
-    """Those of the accounts that a running chain names."""
-    rows = await connection.fetch(_RUNNING, ledger, [id[5:] for id in accounts])
-    return {"acct_" + row["account_id"].hex for row in rows}
+async def find_running(
+    connection: Connection, ledger: int, accounts: Iterable[str], limit: int
+) -> set[tuple[str, str]]:
+    """Which of the accounts running chains name: up to `limit` pairs of account and chain each."""
+    rows = await connection.fetch(_RUNNING, ledger, [id[5:] for id in accounts], limit)
+    return {("acct_" + row["account_id"].hex, CHAIN + row["chain_id"].hex) for row in rows}

@@ -214,7 +214,9 @@ class Attempt:
         if needs.changed:
             book.profiles = await load_profiles(connection, number, needs.changed)
         if needs.closed:
-            book.named = await find_running(connection, number, needs.closed)
+            # One more than may end in this commit.
+            limit = len(needs.chains) + 1
+            book.named = await find_running(connection, number, needs.closed, limit)
 
     async def _load_assets(self, connection: Connection) -> None:
         """Read the ledger's assets anew where one is named that this process does not know."""

@@ -45,7 +45,8 @@ class Decided:
 class Book:
     """The rows of one commit, as its decisions leave them.
 
-    `sought` are the accounts that were looked for; `named` those that a running chain names.
+    `sought` are the accounts that were looked for; `named` those that a chain names which ran when
+    it was read, with the chain.
     `inbox`: messages that were taken in before, and who was given them; `messages` those that wait
     for a chain. `chain_states` are those of chains whose entries are corrected by others. `room`:
     calls that this commit may still begin.
@@ -80,7 +81,7 @@ class Book:
         self.now = dt.datetime.min.replace(tzinfo=dt.UTC)
         self.accounts = accounts
         self.sought: set[str] = set()
-        self.named: set[str] = set()
+        self.named: set[tuple[str, str]] = set()
         self.touched: dict[str, Account] = {}
         self.entries: dict[str, Entry] = {}
         self.corrections: dict[str, Correction] = {}
@@ -91,6 +92,13 @@ class Book:
         self.inbox: dict[tuple[str, str], Received] = {}
         self.messages: dict[str, list[Message]] = {}
         self.chain_states: dict[str, ChainState] = {}
+
+    def is_in_use(self, account: str) -> bool:
+        """Whether a chain names the account that runs as this commit leaves it."""
+        if any(opened.names(account) for opened in self.chains.all()):
+            return True
+        ran = {chain for named, chain in self.named if named == account}
+        return any((found := self.chains.find(id)) is None or not found.is_ended for id in ran)
 
     def touch(self, lines: Sequence[Line]) -> None:
         """Have the accounts version-checked: the decision read them, even if only to refuse."""

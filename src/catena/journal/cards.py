@@ -159,6 +159,17 @@ class OpenChain:
         self.begun: list[Begun] = []
         self.blocked = False
 
+    @property
+    def is_ended(self) -> bool:
+        """Whether this commit leaves it ended."""
+        return self.chain.is_ended
+
+    def names(self, account: str) -> bool:
+        """Whether it runs, and has to do with the account, in what it was made of or has posted."""
+        if self.is_ended:
+            return False
+        return account in self.posted or account in _name_accounts(self.chain)
+
     def fence_of(self, step: str) -> int:
         """The fence under which this commit begins a call of the step."""
         row = self.work.get(step)

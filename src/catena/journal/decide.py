@@ -173,7 +173,8 @@ def _decide_change(operation: ChangeAccount, book: Book, work: WriteSet) -> Deci
     if account is None or profile is None:
         return Refusal(RefusalCode.UNKNOWN_ACCOUNT, operation.account)
     book.touched[account.id] = account
-    if account.id in book.named and operation.change.fields.get("status") is AccountStatus.CLOSED:
+    closes = operation.change.fields.get("status") is AccountStatus.CLOSED
+    if closes and book.is_in_use(account.id):
         return Refusal(RefusalCode.ACCOUNT_IN_USE, account.id)
     refusal = refuse_change(operation.change, profile, account)
     if refusal is not None:
