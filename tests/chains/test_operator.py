@@ -333,6 +333,7 @@ def test_a_chain_is_rolled_back_by_hand_before_its_pivot() -> None:
         (unknown, operator.mark_done, ("nobody", {}), ChainRefusal.UNKNOWN_STEP),
         (unknown, operator.mark_done, ("pay", {}), ChainRefusal.STEP_NOT_PARKED),
         (past_the_pivot, operator.mark_done, ("lost", {}), ChainRefusal.STEP_POSTS),
+        (unknown, operator.mark_done, ("call", {"amount": "1"}), ChainRefusal.RESULT_MISMATCH),
     ],
 )
 def test_what_an_operator_may_not_decide(

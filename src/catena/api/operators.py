@@ -32,7 +32,8 @@ class DoneRequest(Body):
     """That it was done, and why we know."""
 
     result: Annotated[
-        JsonObject | None, Field(description="What it gave, for the steps after it.")
+        JsonObject | None,
+        Field(description="What it gave, for the steps after it, in the kinds of its type."),
     ] = None
     reason: Text
 
@@ -100,8 +101,8 @@ _COMMANDS: Final[Sequence[tuple[str, Write, str, object, Sequence[str]]]] = (
         "/steps/{step}/mark-done",
         MARK_DONE,
         "Say that a parked, waiting or unknown step, or its undo, was done",
-        {"result": {"id": "T-1"}, **_REASON},
-        (*_OF_STEPS, "step_posts"),
+        {"result": {"status": 200, "body": {"id": "T-1"}}, **_REASON},
+        (*_OF_STEPS, "step_posts", "result_mismatch"),
     ),
     (
         "/steps/{step}/mark-refused",

@@ -62,6 +62,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "decision_not_possible": 409,
     "step_needed": 409,
     "step_posts": 409,
+    "result_mismatch": 422,
     "too_many_signals": 409,
     "too_many_holds": 409,
     "message_conflict": 409,

@@ -24,6 +24,7 @@ from catena.api.inputs import StepName, make_inputs
 from catena.auth.scopes import Scope
 from catena.chains.definition import Family, family_of
 from catena.chains.step_types import BUILT_IN, HTTP, Input, StepType
+from catena.engine.stray import STRAY_TYPE
 from catena.ids import LEDGER
 from catena.settings import LIMITS
 
@@ -183,13 +184,15 @@ class OutsideStep(_Tried):
 
 
 def _refuse_ours(type: str) -> str:
-    if type == HOLD_TYPE:
-        raise ValueError("Chains of this type are made by /v1/holds")
+    if type in _OURS:
+        raise ValueError("Chains of this type are made by Catena alone")
     return type
 
 
 HOLD_TYPE: Final = "hold"
 """The type of the chains that are holds; no other chain has it."""
+
+_OURS: Final = (HOLD_TYPE, STRAY_TYPE)
 
 ChainType = Annotated[
     str,
@@ -198,7 +201,7 @@ ChainType = Annotated[
     Field(
         description="The caller's own kind of chain.",
         examples=["purchase"],
-        json_schema_extra={"not": {"const": HOLD_TYPE}},
+        json_schema_extra={"not": {"enum": [*_OURS]}},
     ),
 ]
 

@@ -50,6 +50,13 @@ class Kind(StrEnum):
     ANY = "any"
     """Known when it is evaluated."""
 
+    def holds(self, value: object) -> bool:
+        """Whether a value is of this kind."""
+        return self is Kind.ANY or type(value) is _PYTHON[self]
+
+
+_PYTHON: Final = {Kind.INT: int, Kind.STRING: str, Kind.BOOL: bool}
+
 
 class BadExpression(Exception):
     """It does not compile; the message says where, and repeats nothing of the expression."""

@@ -15,8 +15,6 @@ from catena.money import MAX_AMOUNT_MINOR
 
 __all__ = ["blame_value"]
 
-_TYPES: Final = {Kind.INT: int, Kind.STRING: str, Kind.BOOL: bool}
-
 _IDS: Final = {
     "account_id": ACCOUNT,
     "source_account_id": ACCOUNT,
@@ -31,7 +29,7 @@ def blame_value(name: str, value: object, wanted: Input) -> str:
     """What is wrong with a value of the input of this name; an empty text: nothing."""
     if wanted.kind is Kind.ANY:
         return ""
-    if type(value) is not _TYPES[wanted.kind]:
+    if not wanted.kind.holds(value):
         return f"This input is a {wanted.kind}."
     if type(value) is int and not 0 < value <= MAX_AMOUNT_MINOR:
         return f"An amount is 1 to {MAX_AMOUNT_MINOR} minor units."

@@ -51,6 +51,9 @@ def mark_done(
         told = dict(result) or None
         chain.note(now, step, StepState.COMPENSATED, result=told, why=why, by=by)
     else:
+        type = books.catalogue.find(found.definition.type)
+        if type is not None and not type.gives(result):
+            return _no(chain, found, ChainRefusal.RESULT_MISMATCH)
         if state is StepState.PENDING:
             chain.note(now, step, StepState.EXECUTING)
         finish_step(chain, books, found, {**found.result, **result}, why=why, by=by)

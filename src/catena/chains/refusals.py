@@ -102,6 +102,11 @@ class ChainRefusal(Enum):
         "The step is one of the books",
         "Retry or skip it: nothing that the books have not done is said to be done.",
     )
+    RESULT_MISMATCH = (
+        "result_mismatch",
+        "What the step is said to have given is of another kind",
+        "Give values of the kinds that its type says, or leave them out.",
+    )
     TOO_MANY_SIGNALS = (
         "too_many_signals",
         "The chain keeps as many signals as it may",

@@ -54,6 +54,10 @@ class StepType(NamedTuple):
     undoes: bool = False
     undo: Mapping[str, Input] = {}
 
+    def gives(self, result: Mapping[str, Any]) -> bool:
+        """Whether what expressions may ask for is of its kind; an undo may need more than that."""
+        return all(self.results.get(name, Kind.ANY).holds(value) for name, value in result.items())
+
 
 class Fault(NamedTuple):
     """What is wrong with a step, and with which part: `inputs/url`, `compensation`."""

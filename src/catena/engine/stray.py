@@ -28,7 +28,10 @@ from catena.chains.step_types import (
 )
 from catena.ids import CHAIN, derive_within
 
-__all__ = ["StrayStep", "define_stray", "stray_id"]
+__all__ = ["STRAY_TYPE", "StrayStep", "define_stray", "stray_id"]
+
+STRAY_TYPE: Final = "late_approval"
+"""The type of the chains that make a late approval good; no other chain has it."""
 
 _RETRY: Final = Retry(8, first_seconds=1.0, cap_seconds=60.0)
 
@@ -64,7 +67,7 @@ def define_stray(
         step = Step("undo", StrayStep.type.name, inputs, retry=_RETRY)
     return Definition(
         (step,),
-        "late_approval",
+        STRAY_TYPE,
         call.chain,
         "A partner did what this chain counts as not done.",
         told,
@@ -75,7 +78,7 @@ class StrayStep:
     """The step that has the partner undo it. Never asked for by a caller."""
 
     type = StepType(
-        "late_approval.undo",
+        f"{STRAY_TYPE}.undo",
         {
             "type": Input(Kind.STRING, constant=True),
             "call": Input(Kind.ANY, constant=True),
