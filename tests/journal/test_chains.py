@@ -17,9 +17,18 @@ from catena.chains.step_types import Answer, Call, Catalogue, Direction, Input, 
 from catena.db.verify import verify
 from catena.db.work import claim_work
 from catena.ids import CHAIN, new_id, random_fraction
-from catena.journal import AccountState, ChangeAccount, CreateChain, Operation, RunChain
+from catena.journal import (
+    AccountState,
+    ChainResult,
+    ChangeAccount,
+    CreateChain,
+    Operation,
+    ReverseEntry,
+    RunChain,
+)
 from catena.journal.cards import Cards
 from catena.ledger.accounts import AccountStatus
+from catena.ledger.entries import Draft, Entry, EntryType
 from catena.ledger.refusals import Refusal, RefusalCode
 from catena.ledger.terms import TermsChange
 from tests.postgres import Database
@@ -181,3 +190,25 @@ async def test_what_one_commit_ends_and_begins_is_so_for_its_closings(database: 
         begun = Definition([Step("wait", "wait", {}), transfer("pay", a, b, 10, "wait")])
         made = CreateChain(new_id(CHAIN), begun, "test")
         assert await try_to_close(made) == Refusal(RefusalCode.ACCOUNT_IN_USE, b)
+
+
+async def test_a_reversal_of_a_run_that_was_refused_is_none(database: Database) -> None:
+    """The entry is reversed by somebody else in the very same commit."""
+    async with open_ledger(database, cards=CARDS) as scribe:
+        a, b = await scribe.open(), await scribe.open()
+        await scribe.post(scribe.deposit(a, 10))
+        kept = await scribe.post(scribe.transfer(a, b, 4))
+        other = await scribe.post(scribe.transfer(a, b, 3))
+        steps = (Step("back", "reversal", {"entry_id": kept.id}), transfer("pay", b, a, 999))
+        made = CreateChain(new_id(CHAIN), Definition(steps), "test")
+        reverse = ReverseEntry(Draft(EntryType.REVERSAL, [], corrects=other.id))
+        again = ReverseEntry(Draft(EntryType.REVERSAL, [], corrects=kept.id))
+        answer = await scribe.submit([made, reverse, again], atomic=False)
+        refused, *reversals = answer.results
+        assert isinstance(refused, ChainResult)
+        assert refused.chain is not None
+        assert refused.chain.state is ChainState.ROLLED_BACK
+        assert [one.corrects for one in reversals if isinstance(one, Entry)] == [other.id, kept.id]
+        assert await balances(scribe, a, b) == [(10, 0), (0, 0)]
+        async with scribe.pool.acquire() as connection:
+            assert await verify(connection, scribe.ledger) == []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from functools import partial
+from typing import NamedTuple
 
 from catena.chains.books import Entry, How, make_proceeds
 from catena.chains.chain import Chain, StepRun
@@ -33,6 +35,12 @@ def refuse_owned(entry: PostedEntry, book: Book) -> Refusal | None:
     opened = book.chains.find(entry.chain)
     state = opened.chain.state if opened is not None else book.chain_states.get(entry.chain)
     return None if state in CHAIN_ENDS else Refusal(RefusalCode.CHAIN_RUNNING)
+
+
+class _Mark(NamedTuple):
+    written: Mark
+    posted: set[str]
+    corrections: dict[str, Correction]
 
 
 class ChainBooks:
@@ -149,14 +157,15 @@ class ChainBooks:
             self._work.add_line(offset, ordinal, line, account, None)
         return offset
 
-    def mark(self) -> tuple[Mark, set[str]]:
+    def mark(self) -> _Mark:
         """A point to go back to; accounts are kept as they are when they are first touched."""
         self._saved = {}
-        return self._work.mark(), set(self.posted)
+        corrections = {id: copy(one) for id, one in self._book.corrections.items()}
+        return _Mark(self._work.mark(), set(self.posted), corrections)
 
-    def rewind(self, mark: tuple[Mark, set[str]]) -> None:
+    def rewind(self, mark: _Mark) -> None:
         """Drop everything that was done since."""
-        written, self.posted = mark
+        written, self.posted, self._book.corrections = mark
         accounts = self._book.accounts
         for id, figures in self._saved.items():
             here = accounts.get(id)
