@@ -290,7 +290,7 @@ class RandomBook:
                 Line(destination, Side.DEBIT, 1, code),
             ]
         self.random.shuffle(lines)
-        return PostEntry(self._adorn(Draft(EntryType.ADJUSTMENT, lines, system=None)))
+        return PostEntry(self._adorn(Draft(EntryType.ADJUSTMENT, lines, free=True)))
 
     def _reverse(self) -> Operation:
         return self._reverse_one_of(self.posted)

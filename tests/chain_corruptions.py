@@ -281,7 +281,30 @@ _ROWS: Final = (
     Corruption(
         "something else is reserved than remains",
         "UPDATE balances SET reserved = reserved - 1 WHERE account_id = {bob}",
-        {"reserved bob"},
+        {"reserved bob", "reserves bob"},
+    ),
+    Corruption(
+        "it is told that something else was reserved last",
+        "UPDATE reserves SET reserved = reserved + 1 WHERE account_id = {bob} AND position ="
+        " (SELECT max(position) FROM reserves WHERE account_id = {bob})",
+        {"reserves bob"},
+    ),
+    Corruption(
+        "a change is told of that was none",
+        "INSERT INTO reserves SELECT ledger_id, account_id, recorded_at, position - 1, reserved"
+        " FROM reserves WHERE account_id = {bob} AND position ="
+        " (SELECT max(position) FROM reserves WHERE account_id = {bob})",
+        {"reserves bob"},
+    ),
+    Corruption(
+        "what a gateway calls a charge leads to nobody",
+        "DELETE FROM chain_references WHERE reference = 'ch_1'",
+        {"chain_names charged"},
+    ),
+    Corruption(
+        "what a gateway has said was told to nobody",
+        "UPDATE notices SET chain_id = gen_random_uuid() WHERE id = 'evt_1'",
+        {"notices stranger"},
     ),
     Corruption(
         "a lien is moved to an account without a floor",
@@ -354,7 +377,7 @@ _ROWS: Final = (
         """
         UPDATE liens SET amount = 301, remaining = 301 WHERE chain_id = {waiting} AND step = 'pay';
         UPDATE balances SET reserved = reserved + 1 WHERE account_id = {bob}""",
-        {"proceeds waiting/pay", "chain_liens waiting/pay"},
+        {"proceeds waiting/pay", "chain_liens waiting/pay", "reserves bob"},
     ),
     Corruption(
         "a lien is lost",
@@ -401,7 +424,7 @@ _ROWS: Final = (
         """
         UPDATE liens SET state = 'active', remaining = 30, released = 0 WHERE chain_id = {expired};
         UPDATE balances SET reserved = reserved + 30 WHERE account_id = {ann}""",
-        {"chain_liens expired/hold"},
+        {"chain_liens expired/hold", "reserves ann"},
     ),
     Corruption(
         "work is noted for a chain that has ended",

@@ -20,8 +20,9 @@ from catena.chains.refusals import Command, refuse
 from catena.chains.states import StepState
 from catena.chains.step_types import Answer, Call, Catalogue, Direction, Input, Outcome, StepType
 from catena.db.inbox import Message
+from catena.db.notices import Told
 from catena.ids import random_fraction
-from catena.journal import ReceiveMessage
+from catena.journal import ReceiveMessage, TakeNotice
 from catena.journal.cards import Cards
 from tests.scribe import Scribe
 
@@ -144,6 +145,11 @@ async def write_chains(scribe: Scribe) -> ChainStory:  # noqa: PLR0915  # one af
     shopping = (*paying, call("ask", "pay"), transfer("more", bob, eve, 100, "ask"))
     await tell(scribe, await make("paid", *shopping), "ask")
     await tell(scribe, await make("declined", *shopping), "ask", DECLINED)
+    charge = Step("ask", "call", {"gateway": "sandbox"}, compensation={"type": "none"})
+    named = Answer(Outcome.APPROVED, {"reference": "ch_1"})
+    await tell(scribe, await make("charged", charge, wait("w", "ask")), "ask", named)
+    said = TakeNotice(Told("sandbox", "evt_1", "charge", {}), chains["charged"])
+    await scribe.submit([said], key=None)
     undone = await make("undone", *shopping[:3], call("ship", "ask"))
     await tell(scribe, undone, "ask")
     await tell(scribe, undone, "ship", DECLINED)

@@ -417,7 +417,7 @@ CORRUPTIONS: Final = (
     Corruption(
         "something is reserved for nobody",
         "UPDATE balances SET reserved = 1 WHERE account_id = {ann}",
-        {"reserved ann"},
+        {"reserved ann", "reserves ann"},
     ),
     Corruption(
         "a balance grows on the wrong side",

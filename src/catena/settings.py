@@ -131,6 +131,9 @@ class Limits:
     metadata_bytes: int = _setting(8_192, "Size of one metadata object as JSON, at most.")
     metadata_keys: int = _setting(50, "Keys of one metadata object, at most.")
     text_characters: int = _setting(500, "Length of a description or name, at most.")
+    note_characters: int = _setting(
+        140, "Length of what the payer or payee of a gateway's reads, at most (SEPA's)."
+    )
     reference_characters: int = _setting(200, "Length of a reference or user id, at most.")
     idempotency_key_characters: int = _setting(255, "Length of an Idempotency-Key, at most.")
     page_items: int = _setting(200, "Items of one page, at most.")

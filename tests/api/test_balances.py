@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.chain_bodies import keep, make_chain, wait
 from tests.contract import read_problem
 from tests.server import Api
 
@@ -175,3 +176,26 @@ def test_what_is_no_moment(service: Api, name: str, moment: str) -> None:
     assert (answer.status_code, problem["code"]) == (422, "invalid_request")
     assert [error["pointer"] for error in problem["errors"]] == [f"/query/{name}"]
     assert service.get(f"/v1/accounts/{al}/balance", at=EARLY).status_code == 422
+
+
+def test_what_was_reserved_at_a_moment_is_known(service: Api) -> None:
+    """With each change of it: what is reserved, released in part, and given back at the end."""
+    al = service.open_account(funded=1000)
+    path = f"/v1/accounts/{al}/balance"
+    moments = [service.read(path)["recorded_at"]]
+    chain = make_chain(service, keep("one", al, 70), keep("two", al, 30), wait("w"))
+    moments.append(chain["updated_at"])
+    liens = service.read(f"/v1/chains/{chain['id']}/liens")["items"]
+    (two,) = [lien["id"] for lien in liens if lien["step"] == "two"]
+    service.post(f"/v1/liens/{two}/release", {})
+    moments.append(service.read(path)["recorded_at"])
+    ended = service.post(f"/v1/chains/{chain['id']}/cancel", {"reason": "Enough"}).json()
+    moments.append(ended["updated_at"])
+    found = [service.read(path, recorded_at=moment) for moment in moments]
+    assert [(one["reserved"], one["available"]) for one in found] == [
+        (0, 1000),
+        (100, 900),
+        (70, 930),
+        (0, 1000),
+    ]
+    assert service.read(path)["reserved"] == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from catena.settings import Settings
+from tests.chain_bodies import make_chain, wait
 from tests.contract import read_problem
 from tests.server import Api
 
@@ -187,3 +188,35 @@ def test_reversals_of_reversals_have_an_end(service: Api) -> None:
         assert service.read_posted(bo) == [0 if depth % 2 else 5]
     assert (answer.status_code, read_problem(answer)["code"]) == (422, "correction_too_deep")
     assert depth == 1 + Settings().correction_depth
+
+
+@pytest.mark.parametrize("verb", ["reverse", "refund"])
+def test_a_chain_undoes_no_correction(service: Api, verb: str) -> None:
+    """What that had undone would be open to others, and undone twice by a rollback."""
+    al, bo = service.open_account(funded=1000), service.open_account(funded=1000)
+    paid = pay(service, al, bo, 100)
+    undone = service.make(f"/v1/entries/{paid}/{verb}", {})["id"]
+    again = {"name": "again", "type": "reversal", "inputs": {"entry_id": undone}}
+    chain = make_chain(service, again, wait("w"))
+    assert (chain["state"], chain["failure"]["code"]) == ("rolled_back", "correction_in_chain")
+    assert service.read_posted(al, bo) == [1000, 1000]
+
+
+def test_an_entry_that_a_chain_has_reversed_is_its_own(service: Api) -> None:
+    """Until it ends nobody else undoes the entry, or its reversal; then all is as it left it."""
+    al, bo = service.open_account(funded=1000), service.open_account()
+    paid = pay(service, al, bo, 100)
+    step = {"name": "back", "type": "reversal", "inputs": {"entry_id": paid}}
+    chain = make_chain(service, step, wait("w"))
+    reversal = service.read(f"/v1/entries/{paid}")["reversed_by"]
+    for path, code in (
+        (f"/v1/entries/{paid}/reverse", "already_reversed"),
+        (f"/v1/entries/{paid}/refund", "already_reversed"),
+        (f"/v1/entries/{reversal}/reverse", "chain_running"),
+    ):
+        answer = service.post(path, {})
+        assert (answer.status_code, read_problem(answer)["code"]) == (409, code)
+    service.post(f"/v1/chains/{chain['id']}/cancel", {"reason": "Not so"})
+    assert service.read_posted(al, bo) == [900, 100]
+    service.make(f"/v1/entries/{paid}/reverse", {})
+    assert service.read_posted(al, bo) == [1000, 0]

@@ -204,6 +204,25 @@ def test_a_history_that_cannot_be_asked_for(service: Api, query: dict[str, Any])
     assert problem["errors"][0]["pointer"].startswith(f"/query/{next(iter(query))}")
 
 
+@pytest.mark.parametrize("path", ["/v1/chains", "/v1/accounts/{}/entries"])
+def test_a_span_does_not_start_after_its_end(service: Api, path: str) -> None:
+    """It is 422; as far as time goes there is nothing else to refuse."""
+    al = service.open_account(funded=5)
+    span = {"start": "2030-01-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"}
+    answer = service.get(path.format(al), **span)
+    assert (answer.status_code, read_problem(answer)["code"]) == (422, "invalid_request")
+    same = {"start": span["end"], "end": span["end"]}
+    assert service.read(path.format(al), **same, type="deposit")["items"] == []
+    widest = {"start": "0001-01-01T00:00:00Z", "end": "9999-12-31T23:59:59.999999Z"}
+    assert service.get(path.format(al), **widest).status_code == 200
+
+
+def test_a_chains_type_is_asked_for_as_it_can_be(service: Api) -> None:
+    """What no chain's type can be is 422."""
+    answer = service.get("/v1/chains", type="\x00")
+    assert (answer.status_code, read_problem(answer)["code"]) == (422, "invalid_request")
+
+
 def test_a_cursor_continues_its_own_history_only(service: Api) -> None:
     """Another account, order, range or filter is another list."""
     al, bo = service.open_account(), service.open_account()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api.chain_states import wait_until
-from tests.chain_bodies import balance
+from tests.chain_bodies import balance, keep, make_chain
 from tests.contract import read_problem
 from tests.server import Api
 
@@ -125,6 +125,30 @@ def test_a_hold_that_does_not_fit_is_refused(service: Api) -> None:
     hold = authorise(service, al, 1, currency="EUR")
     assert (hold["state"], hold["failure"]["code"]) == ("refused", "currency_mismatch")
     assert balance(service, al) == (100, 0)
+
+
+def test_only_what_debits_lessen_is_held(service: Api) -> None:
+    """A capture debits: of an account that grows by debits nothing would be spent."""
+    cash = service.open_account(type="asset", floor=0)
+    lines = [
+        {"account_id": cash, "side": "debit", "amount": 1000, "currency": "USD"},
+        {"role": "holding", "side": "credit", "amount": 1000, "currency": "USD"},
+    ]
+    service.make("/v1/entries", {"lines": lines})
+    hold = authorise(service, cash, 100)
+    assert (hold["state"], hold["failure"]["code"]) == ("refused", "not_reservable")
+    assert balance(service, cash) == (1000, 0)
+
+
+@pytest.mark.parametrize("currency", ["JPY", "EUR"])
+def test_a_capture_says_the_currency_of_its_lien(service: Api, currency: str) -> None:
+    """Another one is refused, and nothing is posted."""
+    al, bo = service.open_account(funded=1000), service.open_account()
+    take = {**capture("keep", 50, bo), "pivot": True}
+    take["inputs"]["currency"] = currency
+    chain = make_chain(service, keep("keep", al, 100), take)
+    assert (chain["state"], chain["failure"]["code"]) == ("rolled_back", "currency_mismatch")
+    assert (balance(service, al), balance(service, bo)) == ((1000, 0), (0, 0))
 
 
 def test_a_hold_of_which_nothing_was_captured_is_not_captured(service: Api) -> None:

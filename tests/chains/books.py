@@ -61,7 +61,7 @@ class MemoryBooks:
 
     def post(self, chain: Chain, run: StepRun, draft: Draft, how: How) -> Entry | Refusal:
         """Post an entry of the chain's."""
-        for role, currency in draft.system or ():
+        for role, currency in draft.system:
             id = system_account_id(self.ledger_id, role, currency)
             self.accounts.setdefault(id, open_system_account(self.ledger_id, role, currency))
         posted = chain.pool.post(

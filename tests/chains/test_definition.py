@@ -97,9 +97,10 @@ def test_the_accounts_that_steps_name() -> None:
         Step("all", "entry", {"lines": {"cel": "[]"}}),
         call("call", inputs={"account_id": third}),
         Step("back", "reversal", {"entry_id": "ent_1"}),
+        Step("part", "refund", {"entry_id": "ent_2", "amount": 1}),
     ]
     assert list(named_accounts(steps)) == [A, B, fourth, third]
-    assert list(named_entries(steps)) == ["ent_1"]
+    assert list(named_entries(steps)) == ["ent_1", "ent_2"]
 
 
 def test_the_system_accounts_that_steps_post_to() -> None:
@@ -119,6 +120,10 @@ def test_the_system_accounts_that_steps_post_to() -> None:
         Step("half", "exchange", {"source_currency": "USD"}),
         Step("wait", "wait", {}),
         transfer("pay", A, B, 1),
+        Step(
+            "book", "entry", {"lines": [{"role": "losses", "currency": "EUR"}, {"currency": "X"}]}
+        ),
+        Step("all", "entry", {"lines": {"cel": "[]"}}),
     ]
     assert list(system_accounts(steps, LEDGER)) == [
         id(SystemRole.CLEARING),
@@ -128,6 +133,7 @@ def test_the_system_accounts_that_steps_post_to() -> None:
         id(SystemRole.FX),
         id(SystemRole.FX, "EUR"),
         id(SystemRole.FX),
+        id(SystemRole.LOSSES, "EUR"),
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from catena.chains.postings import build_draft, results_of, spending_of
 from catena.errors import InvalidInput
-from catena.ledger.accounts import Side, SystemRole, system_account_id
+from catena.ledger.accounts import Side, SystemRole, clearing_of, system_account_id
 from catena.ledger.entries import EntryType
 from catena.liens.pool import Spending
 from tests.chains.books import LEDGER
@@ -112,6 +112,33 @@ def test_free_lines_and_reversals() -> None:
     assert build_draft("entry", {"lines": lines}, LEDGER, {}).type is EntryType.ADJUSTMENT
     assert results_of("entry", {"lines": lines}, draft) == {}
     assert build_draft("reversal", {"entry_id": "ent_1"}, LEDGER, {}).corrects == "ent_1"
+
+
+def test_lines_name_the_platforms_accounts_by_role() -> None:
+    """They are opened when they are first used; each gateway has a clearing account of its own."""
+    role = clearing_of("sandbox")
+    lines = [
+        {"role": role, "side": "debit", "amount": 5, "currency": "USD"},
+        {"role": "holding", "side": "credit", "amount": 3, "currency": "USD"},
+        {"account_id": A, "side": "credit", "amount": 2, "currency": "USD"},
+    ]
+    draft = build_draft("entry", {"lines": lines, "entry_type": "transfer"}, LEDGER, {})
+    own = system_account_id(LEDGER, role, "USD")
+    assert [line.account for line in draft.lines] == [own, HOLDING, A]
+    assert (list(draft.system), draft.free) == ([(role, "USD"), ("holding", "USD")], True)
+    through = build_draft("deposit", ONE | {"through": role}, LEDGER, {})
+    assert {line.account for line in through.lines} == {own, A}
+    for bad in ("holding.sandbox", "nowhere", 7):
+        with pytest.raises(InvalidInput):
+            build_draft("entry", {"lines": [lines[0] | {"role": bad}]}, LEDGER, {})
+
+
+def test_a_refund_says_of_what_and_how_much() -> None:
+    """Its lines follow from the entry that it gives back."""
+    inputs = {"entry_id": "ent_1", "amount": 5}
+    draft = build_draft("refund", inputs, LEDGER, {})
+    assert (draft.type, draft.corrects, draft.lines) == (EntryType.REFUND, "ent_1", ())
+    assert results_of("refund", inputs, draft) == {"amount": 5}
 
 
 @pytest.mark.parametrize(

@@ -211,7 +211,7 @@ async def ask(partner: Partner, path: str, **told: Any) -> Answer:  # noqa: ANN4
     deadline = system_clock() + dt.timedelta(seconds=10)
     asked = Call(
         *("ldg_1", "cte_1", "pay", "http", Direction.FORWARD, "cte_1.pay.forward.1", 1),
-        *(inputs, None, {}, deadline, 10.0),
+        *(inputs, None, {}, deadline, 10.0, system_clock()),
     )
     async with OutsideClient(settings) as client:
         step = HttpStep(client, lambda ledger: ledger.encode().ljust(32), system_clock)

@@ -259,7 +259,7 @@ async def test_a_system_account_is_there_from_its_first_line(database: Database)
     """A refused deposit opens no clearing account, and nothing in its commit finds one."""
     async with open_writer(database.service_dsn) as writer:
         [a] = await writer.open_wallets(1)
-        free = Draft(EntryType.ADJUSTMENT, writer.deposit(a, 5).draft.lines, system=None)
+        free = Draft(EntryType.ADJUSTMENT, writer.deposit(a, 5).draft.lines, free=True)
         nobody = "acct_" + "0" * 32
         told = await writer.send_all(
             [

@@ -14,7 +14,9 @@ from catena.ledger.accounts import (
     AccountType,
     Side,
     SystemRole,
+    clearing_of,
     open_system_account,
+    parse_role,
     system_account_id,
 )
 
@@ -64,15 +66,27 @@ def test_available_is_what_lies_above_the_floor(
         (SystemRole.FEES, AccountType.REVENUE),
         (SystemRole.LOSSES, AccountType.EXPENSE),
         (SystemRole.FX, AccountType.EQUITY),
+        (SystemRole.SUSPENSE, AccountType.LIABILITY),
+        (SystemRole.GATEWAY_FEES, AccountType.EXPENSE),
+        (clearing_of("stripe-eu"), AccountType.ASSET),
     ],
 )
-def test_a_system_account_has_no_floor(role: SystemRole, type: AccountType) -> None:
+def test_a_system_account_has_no_floor(role: str, type: AccountType) -> None:
     """The platform's accounts begin empty and active, of their role's type, without a floor."""
     account = open_system_account(LEDGER_ID, role, "EUR")
     assert (account.id, account.role) == (system_account_id(LEDGER_ID, role, "EUR"), role)
     assert (account.account_type, account.currency) == (type, "EUR")
     assert (account.floor, account.ceiling, account.status) == (None, None, AccountStatus.ACTIVE)
     assert (account.posted, account.line_count, account.version) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "text", ["holdings", "clearing.", "clearing.Stripe", "holding.stripe", "clearing.a.b", ""]
+)
+def test_a_role_is_of_the_list_or_a_gateways_clearing(text: str) -> None:
+    """Nothing else is one."""
+    with pytest.raises(ValueError, match=r"valid SystemRole|of a gateway each"):
+        parse_role(text)
 
 
 def test_every_role_has_a_type() -> None:

@@ -72,10 +72,12 @@ def credit(account: str, amount: int, currency: str = "USD") -> Line:
 def refuse(
     lines: Sequence[Line],
     effective_at: dt.datetime | None = None,
-    system: Sequence[tuple[SystemRole, str]] | None = (),
+    system: Sequence[tuple[str, str]] = (),
+    *,
+    free: bool = False,
 ) -> Refusal | None:
     """What `refuse_entry` says of these lines."""
-    draft = Draft(EntryType.ADJUSTMENT, lines, effective_at=effective_at, system=system)
+    draft = Draft(EntryType.ADJUSTMENT, lines, effective_at=effective_at, system=system, free=free)
     return refuse_entry(draft, make_accounts(), NOW)
 
 
@@ -139,19 +141,19 @@ def test_dates(effective_at: dt.datetime | None, code: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("system", "code"),
+    ("system", "free", "code"),
     [
-        ((), "system_account"),
-        ([(SystemRole.FEES, "USD"), (SystemRole.CLEARING, "EUR")], "system_account"),
-        ([(SystemRole.FEES, "USD"), (SystemRole.CLEARING, "USD")], None),
-        (None, None),
+        ((), False, "system_account"),
+        ([(SystemRole.FEES, "USD"), (SystemRole.CLEARING, "EUR")], False, "system_account"),
+        ([(SystemRole.FEES, "USD"), (SystemRole.CLEARING, "USD")], False, None),
+        ((), True, None),
     ],
 )
 def test_system_accounts_are_named_by_who_may(
-    system: Sequence[tuple[SystemRole, str]] | None, code: str | None
+    system: Sequence[tuple[str, str]], *, free: bool, code: str | None
 ) -> None:
     """A draft names the system accounts that it is allowed; a free entry any that are there."""
-    refusal = refuse([debit("clearing", 5), credit("rich", 5)], system=system)
+    refusal = refuse([debit("clearing", 5), credit("rich", 5)], system=system, free=free)
     assert (refusal and refusal.code.code) == code
 
 
@@ -281,6 +283,7 @@ def test_codes_are_closed_and_stable() -> None:
         "not_refundable",
         "refund_exceeds_entry",
         "correction_too_deep",
+        "correction_in_chain",
         "unknown_account",
         "stale_revision",
         "system_account",
@@ -288,6 +291,7 @@ def test_codes_are_closed_and_stable() -> None:
         "account_blocked",
         "account_frozen",
         "no_floor",
+        "not_reservable",
         "currency_mismatch",
         "amount_not_positive",
         "too_few_lines",

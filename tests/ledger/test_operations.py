@@ -96,14 +96,14 @@ def test_a_deposit_and_a_withdrawal(through: str, there: str) -> None:
     withdrawal = draft_withdrawal(LEDGER_ID, "a", 100, "USD", through=role)
     assert withdrawal.type is EntryType.WITHDRAWAL
     assert plain(withdrawal) == [("a", "debit", 100), (there, "credit", 100)]
-    assert list(deposit.system or ()) == list(withdrawal.system or ()) == [(role, "USD")]
+    assert list(deposit.system) == list(withdrawal.system) == [(role, "USD")]
 
 
 def test_a_deposit_with_a_fee() -> None:
     """The fee of a deposit is taken out of what comes in."""
     draft = draft_deposit(LEDGER_ID, "a", 100, "USD", [fee(2, TARGET_PAYS)])
     assert plain(draft) == [(CLEARING, "debit", 100), ("a", "credit", 98), (FEES, "credit", 2)]
-    assert set(draft.system or ()) == {(SystemRole.CLEARING, "USD"), (SystemRole.FEES, "USD")}
+    assert set(draft.system) == {(SystemRole.CLEARING, "USD"), (SystemRole.FEES, "USD")}
 
 
 def test_a_withdrawal_with_a_fee() -> None:
@@ -148,7 +148,7 @@ def test_an_exchange() -> None:
             "destination": {"amount": 925, "currency": "EUR"},
         }
     }
-    assert set(draft.system or ()) == {(SystemRole.FX, "USD"), (SystemRole.FX, "EUR")}
+    assert set(draft.system) == {(SystemRole.FX, "USD"), (SystemRole.FX, "EUR")}
 
 
 FX = quote(1000, USD, EUR, parse_rate("0.9"))
@@ -178,7 +178,7 @@ ON_TOP = [fee(3, SOURCE_PAYS)]
 )
 def test_a_caller_cannot_act_for_the_platform(mine: str, draft: Callable[[], Draft]) -> None:
     """A side that the caller names is never allowed to be a system account: that makes money."""
-    allowed = {system_account_id(LEDGER_ID, *pair) for pair in draft().system or ()}
+    allowed = {system_account_id(LEDGER_ID, *pair) for pair in draft().system}
     assert mine not in allowed
 
 

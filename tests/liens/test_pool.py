@@ -47,7 +47,7 @@ class Books:
         self, *lines: tuple[str, Side, int], spending: Spending | None = None
     ) -> Posted | Refusal:
         """Post an entry of the chain."""
-        draft = Draft(EntryType.TRANSFER, [Line(*line, "USD") for line in lines], system=None)
+        draft = Draft(EntryType.TRANSFER, [Line(*line, "USD") for line in lines], free=True)
         return self.pool.post(
             draft,
             self.accounts,

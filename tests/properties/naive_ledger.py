@@ -204,7 +204,7 @@ class NaiveLedger:
 
     def _post_to_system(self, draft: Draft, now: dt.datetime, missing: list[str]) -> Posted | No:
         opened = []
-        for role, currency in draft.system or ():
+        for role, currency in draft.system:
             id = self.system_id(role, currency)
             if id not in self.accounts:
                 types = {"clearing": "asset", "fees": "revenue", "losses": "expense"}
@@ -213,7 +213,9 @@ class NaiveLedger:
                     id, type, currency, role, None, None, "active", 0, None, {}
                 )
                 opened.append(id)
-        answer = self._post(draft, [tuple(line) for line in draft.lines], now, draft.system)
+        answer = self._post(
+            draft, [tuple(line) for line in draft.lines], now, None if draft.free else draft.system
+        )
         used = [id for id in opened if self.totals(id)[2]]
         for id in set(opened) - set(used):
             del self.accounts[id]

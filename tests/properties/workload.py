@@ -253,7 +253,7 @@ def _free(wish: Wish, world: _World) -> LedgerOperation:
         if wish.adorned % 3:
             other = world.account(wish.second, currency)
             lines.append(Line(other, side.opposite, amount, currency))
-    return PostEntry(world.adorn(Draft(EntryType.ADJUSTMENT, lines, system=None), wish.adorned))
+    return PostEntry(world.adorn(Draft(EntryType.ADJUSTMENT, lines, free=True), wish.adorned))
 
 
 def _reversal(wish: Wish, world: _World) -> LedgerOperation:

@@ -19,7 +19,7 @@ ATTEMPT, BOOK, COMMIT, DECIDE = (
     f"catena.journal.{module}" for module in ("attempt", "book", "commit", "decide")
 )
 WRITE, ANSWERS = "catena.db.write", "catena.journal.answers"
-SQL_WRITE, SQL_REST = "journal_write", "journal_write_rest"
+SQL_WRITE, SQL_REST = "journal_write", "journal_write_facts"
 TWO, GROUP, LOST, AHEAD = (
     f"tests.journal.test_{name}:"
     for name in ("two_writers", "group_commit", "lost_commits", "ahead")

@@ -26,6 +26,7 @@ from pydantic import (
 
 from catena.errors import InvalidInput, MalformedJson
 from catena.ids import ACCOUNT, CHAIN
+from catena.ledger.accounts import SystemRole
 from catena.money import MAX_AMOUNT_MINOR
 from catena.settings import LIMITS
 
@@ -40,6 +41,7 @@ __all__ = [
     "Expression",
     "JsonObject",
     "JsonValue",
+    "LineRole",
     "Metadata",
     "Moment",
     "RateText",
@@ -47,9 +49,11 @@ __all__ = [
     "SearchReference",
     "Seconds",
     "Text",
+    "Through",
     "decode",
     "explain_items",
     "id_pattern",
+    "name_one_account",
     "or_expression",
 ]
 
@@ -60,6 +64,13 @@ CURRENCY_PATTERN: Final = r"^[A-Z][A-Z0-9]{2,11}$"
 _NAME: Final = r"[a-z][a-z0-9_]{0,39}"
 STEP_PATTERN: Final = rf"^{_NAME}(\.{_NAME}){{0,3}}$"
 """The name of a step, and of a signal; those of a group's steps have the group's before a dot."""
+
+
+def name_one_account(line: Any) -> Any:  # noqa: ANN401  # a line of a free entry
+    """The line, if it names its account in one way."""
+    if (line.account_id is None) == (line.role is None):
+        raise ValueError("A line names its account by `account_id` or by `role`.")
+    return line
 
 
 def id_pattern(prefix: str) -> str:
@@ -97,6 +108,17 @@ CurrencyCode = Annotated[
     str,
     StringConstraints(pattern=CURRENCY_PATTERN),
     Field(description="ISO 4217, or an asset of the ledger.", examples=["USD"]),
+]
+_OF_A_GATEWAY: Final = r"clearing\.[a-z][a-z0-9-]{0,29}"
+LineRole = Annotated[
+    str,
+    StringConstraints(pattern=rf"^({'|'.join(SystemRole)}|{_OF_A_GATEWAY})$"),
+    Field(description="One of the platform's accounts, by its role.", examples=["holding"]),
+]
+Through = Annotated[
+    str,
+    StringConstraints(pattern=rf"^(clearing|holding|losses|suspense|{_OF_A_GATEWAY})$"),
+    Field(description="The platform's account on the other side.", examples=["clearing"]),
 ]
 Text = Annotated[
     str, StringConstraints(min_length=1, max_length=LIMITS.text_characters, pattern=_NO_NUL)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 from msgspec import Meta, Struct
-from pydantic import Field
+from pydantic import Field, StringConstraints, model_validator
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,8 +16,9 @@ from catena.api.bodies import AccountId, Moment, Reference
 from catena.api.chain_views import ChainSummary, ChainView, view_chain, view_row
 from catena.api.chains import APPEND, CANCEL, CREATE, HOLD, REJECT, RESUME, SIGNAL, START
 from catena.api.documentation import describe
-from catena.api.pages import PageQuery, open_cursor, page_reply, seal_cursor
+from catena.api.pages import PageQuery, check_span, open_cursor, page_reply, seal_cursor
 from catena.api.requests import app_of, identify, respond
+from catena.api.steps import TYPE_PATTERN
 from catena.api.views import encode
 from catena.api.watching import run_and_wait
 from catena.api.writes import Reply, Write
@@ -139,12 +140,14 @@ class ChainQuery(PageQuery):
     """Filters; all of those that are given must hold."""
 
     state: tuple[ChainState, ...] = ()
-    type: Annotated[str | None, Field(max_length=60)] = None
+    type: Annotated[str, StringConstraints(pattern=TYPE_PATTERN)] | None = None
     reference: Reference | None = None
     account_id: Annotated[AccountId | None, Field(description="One that the chain names.")] = None
     parked: Annotated[bool | None, Field(description="A step waits for an operator.")] = None
     start: Annotated[Moment | None, Field(description="Created then or later.")] = None
     end: Annotated[Moment | None, Field(description="Created before.")] = None
+
+    _span = model_validator(mode="after")(check_span)
 
 
 @router.get(

@@ -8,14 +8,14 @@ from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query
 from msgspec import Meta, Struct
-from pydantic import Field, Json
+from pydantic import Field, Json, model_validator
 from starlette.requests import Request
 from starlette.responses import Response
 
 from catena.api import examples
 from catena.api.bodies import Metadata, Moment, Reference
 from catena.api.documentation import describe
-from catena.api.pages import PageQuery, open_cursor, page_reply, seal_cursor
+from catena.api.pages import PageQuery, check_span, open_cursor, page_reply, seal_cursor
 from catena.api.requests import app_of, identify, respond
 from catena.api.views import AccountId, EntryView, Minor, view_entry
 from catena.auth.scopes import Scope
@@ -73,6 +73,8 @@ class HistoryQuery(PageQuery):
         Json[Metadata] | None,
         Field(description="Entries whose metadata has all of this.", examples=['{"order":"A-1"}']),
     ] = None
+
+    _span = model_validator(mode="after")(check_span)
 
 
 _EXAMPLE: Final = {

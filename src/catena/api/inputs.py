@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, StringConstraints, create_model
+from pydantic import Field, StringConstraints, create_model, model_validator
 
 from catena.api.bodies import (
     STEP_PATTERN,
@@ -18,12 +18,15 @@ from catena.api.bodies import (
     Body,
     CurrencyCode,
     JsonValue,
+    LineRole,
     Metadata,
     RateText,
     SearchReference,
     Seconds,
     Text,
+    Through,
     id_pattern,
+    name_one_account,
     or_expression,
 )
 from catena.api.fees import Fees
@@ -44,15 +47,17 @@ StepName = Annotated[
 class LineInput(Body):
     """One debit or credit of a free entry."""
 
-    account_id: or_expression(AccountId)  # type: ignore[valid-type]  # a type made of one
+    account_id: or_expression(AccountId) | None = None  # type: ignore[valid-type]  # made of one
+    role: LineRole | None = None
     side: Side
     amount: or_expression(Amount)  # type: ignore[valid-type]
     currency: CurrencyCode
 
+    _names_one = model_validator(mode="after")(name_one_account)
+
 
 _LINES: Final = Annotated[list[LineInput], Field(min_length=2, max_length=LIMITS.entry_lines)]
 _EntryId = Annotated[str, StringConstraints(pattern=id_pattern(ENTRY))]
-_Through = Literal["clearing", "holding"]
 _EntryType = Literal["adjustment", "transfer", "fee", "deposit", "withdrawal"]
 
 _Url = Annotated[
@@ -73,7 +78,7 @@ _CONSTANTS: Final[Mapping[str, Any]] = {
     "destination_currency": CurrencyCode,
     "rate": RateText,
     "fees": Fees,
-    "through": _Through,
+    "through": Through,
     "lien": Annotated[StepName, Field(description="The step that made the lien.")],
     "pool_only": Annotated[bool, Field(description="Spend nothing but what is under lien.")],
     "lines": _LINES,

@@ -9,25 +9,28 @@ import json
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from catena.api.bodies import (
     AccountId,
     Amount,
     Body,
     CurrencyCode,
+    LineRole,
     Metadata,
     Moment,
     RateText,
     Reference,
     Text,
+    Through,
+    name_one_account,
 )
 from catena.api.fees import Fees, charge_fees
 from catena.api.writes import Context, digest, fingerprint
 from catena.auth.scopes import Scope
 from catena.errors import InvalidInput
 from catena.journal import Operation, PostEntry, RefundEntry, ReverseEntry
-from catena.ledger.accounts import Side, SystemRole
+from catena.ledger.accounts import Side, SystemRole, system_account_id
 from catena.ledger.entries import Draft, EntryType, Line
 from catena.ledger.exchange import quote, quote_destination
 from catena.ledger.fees import PaidBy
@@ -79,7 +82,7 @@ class DepositRequest(_Described):
     account_id: AccountId
     amount: Amount
     currency: CurrencyCode
-    through: Literal["clearing", "holding"] = "clearing"
+    through: Through = SystemRole.CLEARING
     fees: Fees | None = None
 
 
@@ -89,7 +92,7 @@ class WithdrawalRequest(_Described):
     account_id: AccountId
     amount: Amount
     currency: CurrencyCode
-    through: Literal["clearing", "holding"] = "clearing"
+    through: Through = SystemRole.CLEARING
     fees: Fees | None = None
 
 
@@ -109,12 +112,15 @@ class ExchangeRequest(_Described):
 
 
 class LineRequest(Body):
-    """One debit or credit."""
+    """One debit or credit, of an account or of the platform's account with a role."""
 
-    account_id: AccountId
+    account_id: AccountId | None = None
+    role: LineRole | None = None
     side: Side
     amount: Amount
     currency: CurrencyCode
+
+    _names_one = model_validator(mode="after")(name_one_account)
 
 
 class EntryRequest(_Described):
@@ -163,7 +169,7 @@ def _build_deposit(request: DepositRequest, context: Context) -> Operation:
         request.amount,
         currency.code,
         fees,
-        through=SystemRole(request.through),
+        through=request.through,
     )
     return _post(draft, request)
 
@@ -177,7 +183,7 @@ def _build_withdrawal(request: WithdrawalRequest, context: Context) -> Operation
         request.amount,
         currency.code,
         fees,
-        through=SystemRole(request.through),
+        through=request.through,
     )
     return _post(draft, request)
 
@@ -200,11 +206,16 @@ def _build_exchange(request: ExchangeRequest, context: Context) -> Operation:
 
 
 def _build_entry(request: EntryRequest, context: Context) -> Operation:
-    lines = [
-        Line(line.account_id, line.side, line.amount, context.currency(line.currency).code)
-        for line in request.lines
-    ]
-    return _post(Draft(EntryType(request.type), lines, system=None), request)
+    lines, roles = [], []
+    for line in request.lines:
+        code = context.currency(line.currency).code
+        account = line.account_id
+        if line.role is not None:
+            roles.append((line.role, code))
+            account = system_account_id(context.ledger.id, line.role, code)
+        lines.append(Line(account or "", line.side, line.amount, code))
+    draft = Draft(EntryType(request.type), lines, system=tuple(roles), free=True)
+    return _post(draft, request)
 
 
 def _post(draft: Draft, request: _Described) -> PostEntry:

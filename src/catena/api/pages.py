@@ -24,7 +24,7 @@ from catena.settings import LIMITS
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-__all__ = ["PageQuery", "open_cursor", "page_reply", "seal_cursor"]
+__all__ = ["PageQuery", "check_span", "open_cursor", "page_reply", "seal_cursor"]
 
 _TAG_BYTES: Final = 12
 
@@ -40,6 +40,13 @@ class PageQuery(BaseModel):
     cursor: Annotated[
         str | None, Field(max_length=2000, description="`next` of the page before.")
     ] = None
+
+
+def check_span(query: Any) -> Any:  # noqa: ANN401  # any query with a start and an end
+    """The query, unless it starts after it ends."""
+    if query.start is not None and query.end is not None and query.start > query.end:
+        raise ValueError("The start is after the end.")
+    return query
 
 
 def seal_cursor(secret: bytes, query: BaseModel, place: str, state: Sequence[Any]) -> str:

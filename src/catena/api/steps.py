@@ -31,6 +31,7 @@ from catena.settings import LIMITS
 __all__ = [
     "HOLD_TYPE",
     "MODELS",
+    "TYPE_PATTERN",
     "AnyStep",
     "ChainCancel",
     "ChainStartStep",
@@ -194,9 +195,11 @@ HOLD_TYPE: Final = "hold"
 
 _OURS: Final = (HOLD_TYPE, STRAY_TYPE)
 
+TYPE_PATTERN: Final = r"^[a-z][a-z0-9_.-]{0,59}$"
+
 ChainType = Annotated[
     str,
-    StringConstraints(pattern=r"^[a-z][a-z0-9_.-]{0,59}$"),
+    StringConstraints(pattern=TYPE_PATTERN),
     AfterValidator(_refuse_ours),
     Field(
         description="The caller's own kind of chain.",
@@ -275,6 +278,7 @@ _ABOUT: Final = {
     "exchange": "Sell an amount of one currency for another; fix either side.",
     "entry": "Post a free entry.",
     "reversal": "Reverse an entry that is not the chain's own.",
+    "refund": "Give back an entry that is not the chain's own, whole or in part.",
     "capture": "Give a part of a reservation to its receiver: the pivot, or after it.",
     "lien.reserve": "Reserve funds for this chain alone.",
     "lien.extend": "Have a reservation expire so much later from now; never earlier than it would.",
@@ -356,6 +360,7 @@ _SCOPES: Final = {
     "entry": Scope.ENTRIES_WRITE,
     "fee": Scope.ENTRIES_WRITE,
     "reversal": Scope.CORRECTIONS_WRITE,
+    "refund": Scope.CORRECTIONS_WRITE,
     "capture": Scope.LIENS_WRITE,
     "lien.reserve": Scope.LIENS_WRITE,
     "lien.extend": Scope.LIENS_WRITE,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from catena.chains.books import Books
+from catena.chains.calls import Key
 from catena.chains.chain import Chain, StepRun
 from catena.chains.definition import Retry
 from catena.chains.history import Failure
@@ -19,7 +20,7 @@ from catena.chains.states import StepState
 from catena.chains.step_types import Answer, Direction, Outcome
 from catena.settings import LIMITS
 
-__all__ = ["UNDO_ATTEMPTS", "answer", "is_stray", "take_refusal"]
+__all__ = ["UNDO_ATTEMPTS", "answer", "hear", "is_stray", "take_refusal"]
 
 _ASKING: Final = Retry(attempts=1, first_seconds=0.5, cap_seconds=60.0)
 """How often a partner that has not answered or decided is asked again; for ever."""
@@ -61,6 +62,22 @@ def answer(
         _take_undo(chain, books, run, found)
     run_on(chain, books)
     return True
+
+
+def hear(chain: Chain, books: Books, key: Key, found: Answer) -> bool:
+    """Take what a partner says by itself of the call with this key, and run on.
+
+    False: it changes nothing, since it is old or known. Nobody asked, so an answer that is still
+    awaited may yet say more.
+    """
+    run = chain.steps.get(key.step)
+    if run is None or key.round != (run.round if key.forward else run.undo_round):
+        return False
+    if not key.forward:
+        return answer(chain, books, key.step, Direction.UNDO, run.undo_attempt, found)
+    if found.outcome is Outcome.PENDING and run.state is StepState.WAITING:
+        return False
+    return answer(chain, books, key.step, Direction.FORWARD, run.attempt, found)
 
 
 def _is_open(chain: Chain, run: StepRun, attempt: int, found: Answer) -> bool:

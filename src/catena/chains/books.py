@@ -63,10 +63,14 @@ class Books(Protocol):
 
 
 class How(NamedTuple):
-    """How an entry is posted. `shielded`: refused for no freeze, ceiling or limit."""
+    """How an entry is posted. `shielded`: refused for no freeze, ceiling or limit.
+
+    `amount`: minor units of a refund.
+    """
 
     spending: Spending
     shielded: bool
+    amount: int | None = None
 
 
 class Entry(NamedTuple):

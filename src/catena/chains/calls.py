@@ -7,8 +7,9 @@ docs/concepts/chains.md.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from catena.chains.back import needs_call
 from catena.chains.books import Books
@@ -23,8 +24,9 @@ from catena.chains.outcomes import fail_step, park
 from catena.chains.resolve import resolve_inputs, resolve_undo
 from catena.chains.states import ChainState, StepState
 from catena.chains.step_types import Call, Catalogue, Direction
+from catena.ids import CHAIN
 
-__all__ = ["Due", "begin", "due_calls", "due_timer", "key_of"]
+__all__ = ["Due", "Key", "begin", "due_calls", "due_timer", "key_of", "read_key"]
 
 
 class Due(NamedTuple):
@@ -88,6 +90,27 @@ def key_of(chain: Chain, run: StepRun, direction: Direction) -> str:
     return f"{chain.id}.{run.name}.{'forward' if forward else 'undo'}.{number}"
 
 
+class Key(NamedTuple):
+    """What a key says: which chain, step and round, and whether it is about doing or undoing."""
+
+    chain: str
+    step: str
+    forward: bool
+    round: int
+
+
+def read_key(text: str) -> Key | None:
+    """What `key_of` has written; None for any other text."""
+    found = _KEY.fullmatch(text)
+    if found is None:
+        return None
+    chain, step, direction, number = found.groups()
+    return Key(chain, step, direction == "forward", int(number))
+
+
+_KEY: Final = re.compile(rf"({CHAIN}[0-9a-f]{{32}})\.([a-z0-9_.]+)\.(forward|undo)\.([0-9]{{1,9}})")
+
+
 def begin(chain: Chain, books: Books, step: str) -> Call | None:
     """Commit the intent of the step's next call, and give the call; None when none is due now.
 
@@ -123,6 +146,7 @@ def begin(chain: Chain, books: Books, step: str) -> Call | None:
         run.result,
         books.now + dt.timedelta(seconds=seconds),
         seconds,
+        (run.first_at if forward else run.undo_first_at) or books.now,
         run.attempt > run.since if forward else run.undo_attempt > run.undo_since,
     )
 

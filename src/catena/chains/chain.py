@@ -31,8 +31,9 @@ class StepRun:
     """A step, and what has become of it. Times are the database's.
 
     `attempt` counts calls, `round` the keys under which they were made, `since` is the first
-    call of this round, `undo_since` the first of the undo's. `dropped`: it was skipped because
-    the chain failed. `called`: a call is out, or its maker is gone; it is over at `over_at`.
+    call of this round, made at `first_at`; `undo_since` and `undo_first_at` are the undo's.
+    `dropped`: it was skipped because the chain failed. `called`: a call is out, or its maker is
+    gone; it is over at `over_at`.
     `due_at`: when it is tried or asked again; `tries` counts how often it was asked, `unheard`
     how often in a row that told nothing. `parked`: it waits for an operator. `accepted`: the
     partner has taken this round's call. `inputs`: what its expressions gave. `entry`: the id of
@@ -56,6 +57,8 @@ class StepRun:
     parked: bool = False
     due_at: dt.datetime | None = None
     over_at: dt.datetime | None = None
+    first_at: dt.datetime | None = None
+    undo_first_at: dt.datetime | None = None
     deadline: dt.datetime | None = None
     inputs: Mapping[str, Any] | None = None
     result: Mapping[str, Any] = field(default_factory=dict)
@@ -99,7 +102,7 @@ _CHAIN_MOMENTS: Final = (
     "held_at",
     "held_until",
 )
-_STEP_MOMENTS: Final = ("due_at", "over_at", "deadline")
+_STEP_MOMENTS: Final = ("due_at", "over_at", "first_at", "undo_first_at", "deadline")
 
 
 class Chain:

@@ -53,6 +53,7 @@ _FAMILIES: Final = {
             "exchange",
             "entry",
             "reversal",
+            "refund",
             "capture",
         ),
         Family.LEDGER,

@@ -169,11 +169,17 @@ def evaluate(text: str, variables: Variables, values: Mapping[str, Any], wanted:
         if found.type().name() == "ERROR":
             return Broken(str(found.value()).partition(": ")[2] or "it could not be evaluated")
         value = found.plain_value()
-        return value if _is(value, wanted) else Broken(f"it gave no {wanted}")
+        return value if _is(value, wanted) else _wrong(wanted)
     except (TooMuch, BadExpression) as error:
         return Broken(str(error).removesuffix("."))
     except Exception:  # noqa: BLE001  # the library's, of any kind: a step fails, no timer
         return Broken("it took too long, or was given what is no text")
+
+
+def _wrong(wanted: Kind) -> Broken:
+    if wanted is Kind.ANY:
+        return Broken("it gave what is no JSON without fractions")
+    return Broken(f"it gave no {wanted}")
 
 
 def _is(value: object, wanted: Kind) -> bool:

@@ -182,6 +182,8 @@ def _start_step(chain: Chain, run: StepRun, told: Told) -> None:
     del chain
     if "attempt" in told.data:
         run.attempt = told.data["attempt"]
+        if run.attempt == run.since:
+            run.first_at = told.at
         run.called = True
         run.over_at = told.due()
     run.inputs = told.data.get("inputs", run.inputs)
@@ -279,6 +281,8 @@ def _finish_undo(chain: Chain, run: StepRun, told: Told) -> None:
 def _ask_undo(chain: Chain, run: StepRun, told: Told) -> None:
     del chain
     run.undo_attempt = told.data["attempt"]
+    if run.undo_attempt == run.undo_since:
+        run.undo_first_at = told.at
     run.called = True
     run.due_at = None
     run.over_at = told.due()

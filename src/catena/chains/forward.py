@@ -179,13 +179,17 @@ def _post(run: _Run, step: StepRun, inputs: dict[str, Any]) -> bool:
         source = books.account(lien.account)
         if source is None:
             return False
-        inputs |= {"source_account_id": source.id, "currency": source.currency}
+        inputs |= {"source_account_id": source.id}
     draft = _draft(run, step, inputs)
     if isinstance(draft, Failure):
         return _refuse(run, step, draft)
     if not all([books.knows(line.account) for line in draft.lines]):  # noqa: C419  # each is asked for
         return False
-    how = How(spending_of(type, inputs, lien.id if lien else None), chain.pivot_is_past)
+    how = How(
+        spending_of(type, inputs, lien.id if lien else None),
+        chain.pivot_is_past,
+        inputs.get("amount"),
+    )
     entry = books.post(chain, step, draft, how)
     if isinstance(entry, Refusal):
         return _refuse(run, step, _failure_of(entry, step))

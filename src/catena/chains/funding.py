@@ -12,6 +12,7 @@ from typing import Final
 
 from catena.chains.definition import Family, Step
 from catena.chains.expressions import find_expressions
+from catena.chains.needs import CORRECTING
 from catena.chains.postings import WORDS, Assets, build_draft
 from catena.chains.resolve import ancestors
 from catena.errors import InvalidInput
@@ -37,7 +38,7 @@ def lines_of(
     inputs = {name: value for name, value in step.inputs.items() if name not in WORDS}
     if step.type == "capture":
         inputs["source_account_id"] = steps[inputs["lien"]].inputs["account_id"]
-    if step.type == "reversal" or find_expressions(inputs):
+    if step.type in CORRECTING or find_expressions(inputs):
         return None
     try:
         return build_draft(step.type, inputs, *books).lines

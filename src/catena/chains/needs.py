@@ -10,13 +10,20 @@ from catena.chains.definition import Family, Step
 from catena.chains.expressions import Broken
 from catena.chains.resolve import resolve_inputs
 from catena.ids import ACCOUNT, is_id
-from catena.ledger.accounts import SystemRole, system_account_id
+from catena.ledger.accounts import SystemRole, parse_role, system_account_id
 
 if TYPE_CHECKING:
     from catena.chains.chain import Chain
     from catena.chains.step_types import Catalogue
 
-__all__ = ["named_accounts", "named_entries", "system_accounts", "wanted_accounts"]
+__all__ = [
+    "CORRECTING",
+    "named_accounts",
+    "named_entries",
+    "references_of",
+    "system_accounts",
+    "wanted_accounts",
+]
 
 _ACCOUNTS: Final = frozenset(
     {"account_id", "source_account_id", "destination_account_id", "fee_account_id"}
@@ -61,12 +68,21 @@ def system_accounts(steps: Iterable[Step], ledger_id: str) -> Iterator[str]:
             for code in (inputs.get("source_currency"), inputs.get("destination_currency")):
                 if isinstance(code, str):
                     yield system_account_id(ledger_id, SystemRole.FX, code)
+        elif step.type == "entry":
+            yield from _roles_of(inputs.get("lines"), ledger_id)
         elif isinstance(currency, str):
             if step.type in ("deposit", "withdrawal"):
-                through = SystemRole(inputs.get("through", SystemRole.CLEARING))
+                through = parse_role(inputs.get("through", SystemRole.CLEARING))
                 yield system_account_id(ledger_id, through, currency)
             if _earns(step.type, inputs):
                 yield system_account_id(ledger_id, SystemRole.FEES, currency)
+
+
+def _roles_of(lines: Any, ledger_id: str) -> Iterator[str]:  # noqa: ANN401  # lines or an expression
+    if isinstance(lines, (list, tuple)):
+        for row in lines:
+            if row.get("role"):
+                yield system_account_id(ledger_id, parse_role(row["role"]), row["currency"])
 
 
 def _earns(type: str, inputs: Mapping[str, Any]) -> bool:
@@ -81,8 +97,22 @@ def _earns(type: str, inputs: Mapping[str, Any]) -> bool:
 
 
 def named_entries(steps: Iterable[Step]) -> Iterator[str]:
-    """The entries that the steps reverse."""
-    return (step.inputs["entry_id"] for step in steps if step.type == "reversal")
+    """The entries that the steps reverse or refund."""
+    return (step.inputs["entry_id"] for step in steps if step.type in CORRECTING)
+
+
+CORRECTING: Final = frozenset({"reversal", "refund"})
+"""The step types that correct an entry which is not their chain's own."""
+
+
+def references_of(chain: Chain) -> set[tuple[str, str, str]]:
+    """What gateways call what its steps asked of them: gateway, reference, step."""
+    return {
+        (gateway, reference, run.name)
+        for run in chain.steps.values()
+        if isinstance(reference := run.result.get("reference"), str)
+        and isinstance(gateway := run.definition.inputs.get("gateway"), str)
+    }
 
 
 def wanted_accounts(chain: Chain, ledger_id: str, catalogue: Catalogue) -> set[str]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from catena.errors import InvalidInput
 from catena.ids import ACCOUNT, is_id
-from catena.ledger.accounts import Side, SystemRole, system_account_id
+from catena.ledger.accounts import Side, SystemRole, parse_role, system_account_id
 from catena.ledger.entries import Draft, EntryType, Line
 from catena.ledger.exchange import quote, quote_destination
 from catena.ledger.fees import (
@@ -50,7 +50,12 @@ def build_draft(type: str, inputs: Inputs, ledger_id: str, assets: Assets) -> Dr
     """
     try:
         draft = _BUILDERS[type](inputs, ledger_id, assets)
-    except (KeyError, TypeError, ValueError):  # constants of any shape, and what expressions gave
+    except (
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ):  # constants, and what expressions gave
         raise InvalidInput("The step's inputs are not of the shape that its type takes.") from None
     if WORDS.isdisjoint(inputs):
         return draft
@@ -81,6 +86,8 @@ def results_of(type: str, inputs: Inputs, draft: Draft) -> dict[str, Any]:
             "source_amount": exchanged["source"]["amount"],
             "destination_amount": exchanged["destination"]["amount"],
         }
+    if type == "refund":
+        return {"amount": inputs["amount"]}
     if "amount" in inputs:
         return {"amount": inputs["amount"], "currency": draft.lines[0].currency}
     return {}
@@ -105,7 +112,7 @@ def _build_transfer(inputs: Inputs, ledger_id: str, assets: Assets) -> Draft:
 def _build_deposit(inputs: Inputs, ledger_id: str, assets: Assets) -> Draft:
     currency = find_currency(inputs["currency"], assets)
     fees = _charge(inputs, currency, PaidBy.DESTINATION)
-    through = SystemRole(inputs.get("through", SystemRole.CLEARING))
+    through = parse_role(inputs.get("through", SystemRole.CLEARING))
     return draft_deposit(
         ledger_id, inputs["account_id"], inputs["amount"], currency.code, fees, through=through
     )
@@ -114,7 +121,7 @@ def _build_deposit(inputs: Inputs, ledger_id: str, assets: Assets) -> Draft:
 def _build_withdrawal(inputs: Inputs, ledger_id: str, assets: Assets) -> Draft:
     currency = find_currency(inputs["currency"], assets)
     fees = _charge(inputs, currency, PaidBy.SOURCE)
-    through = SystemRole(inputs.get("through", SystemRole.CLEARING))
+    through = parse_role(inputs.get("through", SystemRole.CLEARING))
     return draft_withdrawal(
         ledger_id, inputs["account_id"], inputs["amount"], currency.code, fees, through=through
     )
@@ -149,26 +156,38 @@ def _build_exchange(inputs: Inputs, ledger_id: str, assets: Assets) -> Draft:
 
 
 def _build_entry(inputs: Inputs, ledger_id: str, assets: Assets) -> Draft:
-    del ledger_id
     rows = inputs["lines"]
     if len(rows) > LIMITS.entry_lines:
         raise InvalidInput(f"An entry has {LIMITS.entry_lines} lines at most.")
-    lines = [_read_line(line, assets) for line in rows]
-    return Draft(EntryType(inputs.get("entry_type", EntryType.ADJUSTMENT)), lines, system=None)
+    lines = [_read_line(line, ledger_id, assets) for line in rows]
+    roles = dict.fromkeys((row["role"], row["currency"]) for row in rows if row.get("role"))
+    type = EntryType(inputs.get("entry_type", EntryType.ADJUSTMENT))
+    return Draft(type, lines, system=tuple(roles), free=True)
 
 
-def _read_line(row: Inputs, assets: Assets) -> Line:
-    account, amount, currency = row["account_id"], row["amount"], row["currency"]
-    if not isinstance(account, str) or type(amount) is not int or not isinstance(currency, str):
-        raise InvalidInput("A line has an account's id, a whole amount and a currency's code.")
+def _read_line(row: Inputs, ledger_id: str, assets: Assets) -> Line:
+    """A line; its account is named by its id or, one of the platform's, by its role."""
+    amount, currency = row["amount"], row["currency"]
+    if type(amount) is not int or not isinstance(currency, str):
+        raise InvalidInput("A line has a whole amount and a currency's code.")
+    code = find_currency(currency, assets).code
+    if row.get("role"):
+        account = system_account_id(ledger_id, parse_role(row["role"]), code)
+    else:
+        account = row["account_id"]
     if not is_id(ACCOUNT, account):
         raise InvalidInput(f"An account's id starts with {ACCOUNT}.")
-    return Line(account, Side(row["side"]), amount, find_currency(currency, assets).code)
+    return Line(account, Side(row["side"]), amount, code)
 
 
 def _build_reversal(inputs: Inputs, ledger_id: str, assets: Assets) -> Draft:
     del ledger_id, assets
-    return Draft(EntryType.REVERSAL, (), corrects=inputs["entry_id"], system=None)
+    return Draft(EntryType.REVERSAL, (), corrects=inputs["entry_id"], free=True)
+
+
+def _build_refund(inputs: Inputs, ledger_id: str, assets: Assets) -> Draft:
+    del ledger_id, assets
+    return Draft(EntryType.REFUND, (), corrects=inputs["entry_id"], free=True)
 
 
 _BUILDERS: Final[Mapping[str, Callable[[Inputs, str, Assets], Draft]]] = {
@@ -180,6 +199,7 @@ _BUILDERS: Final[Mapping[str, Callable[[Inputs, str, Assets], Draft]]] = {
     "exchange": _build_exchange,
     "entry": _build_entry,
     "reversal": _build_reversal,
+    "refund": _build_refund,
 }
 
 

@@ -25,8 +25,8 @@ from catena.chains.resolve import ancestors, names_result
 from catena.chains.states import StepState
 from catena.chains.step_types import Answer, Catalogue, Direction, Outcome
 from catena.ledger.accounts import Account, open_system_account
-from catena.ledger.corrections import Correction, mirror_lines, record_reversal, refuse_reversal
-from catena.ledger.entries import Draft, EntryType, Line, post_entry, refuse_entry
+from catena.ledger.corrections import Correction, draft_correction, mirror_lines, record_correction
+from catena.ledger.entries import Draft, Line, post_entry, refuse_entry
 from catena.ledger.entries import Entry as PostedEntry
 from catena.ledger.refusals import Refusal, RefusalCode
 
@@ -59,7 +59,7 @@ class _Copies(Mapping[str, Account]):
 class DryBooks:
     """Books that are nobody's (`chains.books.Books`): what is posted in them is gone with them.
 
-    `entries` are those that steps reverse, with what they correct; `corrections` what undoes those.
+    `entries` are those that steps correct, with what they correct; `corrections` what undoes those.
     `touched`: accounts since it was last cleared; `missing`: those that nobody had read.
     """
 
@@ -96,16 +96,18 @@ class DryBooks:
 
     def post(self, chain: Chain, run: StepRun, draft: Draft, how: How) -> Entry | Refusal:
         """Post an entry of the chain's."""
-        if draft.type is EntryType.REVERSAL:
-            corrected = self._entries.get(draft.corrects or "")
+        corrected = self._entries.get(draft.corrects or "")
+        draft = draft._replace(chain=chain.id, step=run.name)
+        if draft.corrects is not None:
             if corrected is None:
                 return Refusal(RefusalCode.UNKNOWN_ENTRY)
-            refusal = refuse_reversal(corrected, self._entries, self._corrections)
-            if refusal is not None:
-                return refusal
-            draft = draft._replace(lines=mirror_lines(corrected.lines), system=None)
-            record_reversal(corrected, self._entries, self._corrections)
-        for role, currency in draft.system or ():
+            correction = draft_correction(
+                draft, corrected, self._entries, self._corrections, how.amount
+            )
+            if isinstance(correction, Refusal):
+                return correction
+            draft = correction
+        for role, currency in draft.system:
             made = open_system_account(self.ledger_id, role, currency)
             if made.id not in self.accounts:
                 self.accounts.copied[made.id] = made
@@ -122,6 +124,8 @@ class DryBooks:
         )
         if isinstance(posted, Refusal):
             return posted
+        if corrected is not None:
+            record_correction(draft, corrected, self._entries, self._corrections)
         self._posted[run.name] = draft.lines
         return Entry(0, posted)
 
@@ -134,13 +138,14 @@ class DryBooks:
         list(post_entry(mirror_lines(lines), self.accounts))
         return 0
 
-    def mark(self) -> dict[str, Account]:
+    def mark(self) -> tuple[dict[str, Account], dict[str, Correction]]:
         """A point to go back to."""
-        return {id: account.copy() for id, account in self.accounts.copied.items()}
+        accounts = {id: account.copy() for id, account in self.accounts.copied.items()}
+        return accounts, {id: copy(one) for id, one in self._corrections.items()}
 
     def rewind(self, mark: Any) -> None:  # noqa: ANN401  # the machine knows no more of it
         """Drop everything that was done since."""
-        self.accounts.copied = mark
+        self.accounts.copied, self._corrections = mark
 
     def jitter(self) -> float:
         """No luck, good or bad."""

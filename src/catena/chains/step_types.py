@@ -96,7 +96,7 @@ class Call(NamedTuple):
     """A call to be made, with no transaction open. `key` is the same for every try of one round.
 
     `compensation` are the step's own words for undoing it; `result` what the step gave, for an
-    undo. Not after `deadline`. `repeats`: the key was sent before.
+    undo. Not after `deadline`. The key was first sent at `first_at`; `repeats`: before this call.
     """
 
     ledger: str
@@ -111,6 +111,7 @@ class Call(NamedTuple):
     result: Mapping[str, Any]
     deadline: dt.datetime
     timeout_seconds: float
+    first_at: dt.datetime
     repeats: bool = False
 
 
@@ -163,6 +164,7 @@ class Outside(Protocol):
 
 
 _ACCOUNT: Final = Input(Kind.STRING)
+_ENTRY: Final = Input(Kind.STRING, constant=True)
 _AMOUNT: Final = Input(Kind.INT)
 _CURRENCY: Final = Input(Kind.STRING, constant=True)
 _TEXT: Final = Input(Kind.STRING, required=False)
@@ -254,7 +256,8 @@ BUILT_IN: Final[Mapping[str, StepType]] = {
             {"lines": Input(Kind.ANY), "entry_type": _CONSTANT, **_SPENDING, **_SAID},
             {},
         ),
-        StepType("reversal", {"entry_id": Input(Kind.STRING, constant=True), **_SAID}, {}),
+        StepType("reversal", {"entry_id": _ENTRY, **_SAID}, {}),
+        StepType("refund", {"entry_id": _ENTRY, "amount": _AMOUNT, **_SAID}, {"amount": Kind.INT}),
         StepType(
             "capture",
             {

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from catena.chains.chain import Chain
-from catena.chains.needs import named_accounts
+from catena.chains.needs import named_accounts, references_of
 from catena.chains.states import StepState
 from catena.db.snapshot import stream
 from catena.db.verify_history import Commit, Fold, Wrong, declared_liens, fold_history
@@ -30,7 +30,7 @@ __all__ = ["CLAIM", "CLAIMS", "find_wrong_chains"]
 
 CLAIMS: Final = (
     "chain_history, chain_order, chain_calls, chain_pivot, chain_draws, chain_ends, chain_cards,"
-    " chain_liens, chain_entries, chain_accounts, chain_waits, chain_messages"
+    " chain_liens, chain_entries, chain_accounts, chain_names, chain_waits, chain_messages"
 )
 
 CLAIM: Final = (
@@ -40,7 +40,8 @@ CLAIM: Final = (
     " only while the chain executes or rolls back (I12); nothing fails or is undone past the pivot"
     " (I13); nothing is drawn that is not there; a chain ends when all is done, or undone"
     " (I6); its card, liens, entries and accounts are those that its history tells of, no others;"
-    " it is found by what its waits wait for, and was signalled what it was given (I11)."
+    " it is found by what its waits wait for and what gateways call its calls, and was signalled"
+    " what it was given (I11)."
 )
 
 _ROWS: Final = 100
@@ -73,6 +74,10 @@ WITH told AS (
 ), named AS (
     SELECT chain_id, array_agg(account_id) AS accounts
       FROM chain_accounts WHERE ledger_id = $1 AND chain_id BETWEEN $2 AND $3 GROUP BY chain_id
+), referred AS (
+    SELECT chain_id, json_agg(json_build_array(gateway, reference, step))::text AS called
+      FROM chain_references
+     WHERE ledger_id = $1 AND chain_id BETWEEN $2 AND $3 GROUP BY chain_id
 ), awaited AS (
     SELECT chain_id, array_agg(correlation) AS correlations
       FROM correlations WHERE ledger_id = $1 AND chain_id BETWEEN $2 AND $3 GROUP BY chain_id
@@ -84,7 +89,8 @@ WITH told AS (
 SELECT *
   FROM told FULL JOIN cards USING (chain_id) FULL JOIN held USING (chain_id)
   FULL JOIN posted USING (chain_id) FULL JOIN named USING (chain_id)
-  FULL JOIN awaited USING (chain_id) FULL JOIN given USING (chain_id)"""
+  FULL JOIN referred USING (chain_id) FULL JOIN awaited USING (chain_id)
+  FULL JOIN given USING (chain_id)"""
 
 Row = Mapping[str, Any]
 
@@ -107,6 +113,7 @@ def _judge_chain(row: asyncpg.Record) -> Iterator[Row]:
         yield from _compare_liens(fold, json.loads(row["liens"] or "[]"))
         yield from _compare_entries(fold.chain, row)
         yield from _compare_accounts(fold, row)
+        yield from _compare_names(fold.chain, row)
         yield from _compare_waits(fold.chain, row)
         yield from _compare_messages(fold.chain, row)
 
@@ -291,6 +298,14 @@ def _compare_accounts(fold: Fold, row: asyncpg.Record) -> Iterator[Row]:
     if extra and row["entry_ids"] is None:
         told = f"{extra} noted"
         yield _tell("chain_accounts", "chain", chain.id, position, "no other account", told)
+
+
+def _compare_names(chain: Chain, row: asyncpg.Record) -> Iterator[Row]:
+    """What gateways call what its steps have asked of them; they may have changed their minds."""
+    found = {tuple(names) for names in json.loads(row["called"] or "[]")}
+    for gateway, reference, step in sorted(references_of(chain) - found):
+        told = f"{reference} of {gateway} noted for {step}"
+        yield _tell("chain_names", "chain", chain.id, None, told, "not noted")
 
 
 # --- waits and messages ------------------------------------------------------------------------

@@ -15,6 +15,22 @@ SELECT b.account_id AS id, NULL::bigint AS number, NULL::bigint AS position,
  WHERE b.ledger_id = $1 AND b.account_id BETWEEN $2 AND $3
    AND b.reserved <> coalesce(l.remaining, 0);
 
+-- check: reserves over accounts names balance
+-- The last that is told of what was reserved is what is reserved; each commit tells of a change.
+SELECT b.account_id AS id, NULL::bigint AS number, r.position,
+       b.reserved::text AS expected,
+       CASE WHEN r.same THEN 'the same twice' ELSE coalesce(r.reserved::text, 'nothing') END AS found
+  FROM balances b
+  LEFT JOIN (SELECT account_id, position, reserved,
+                    reserved = lag(reserved, 1, 0::bigint) OVER w AS same,
+                    position = last_value(position) OVER w AS last
+               FROM reserves WHERE ledger_id = $1 AND account_id BETWEEN $2 AND $3
+             WINDOW w AS (PARTITION BY account_id ORDER BY recorded_at, position
+                          RANGE BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)) AS r
+         ON r.account_id = b.account_id AND (r.last OR r.same)
+ WHERE b.ledger_id = $1 AND b.account_id BETWEEN $2 AND $3
+   AND (r.same OR b.reserved <> coalesce(r.reserved, 0));
+
 -- check: lien_accounts over accounts names lien
 -- An open lien is on an account with a floor.
 SELECT l.lien_id AS id, NULL::bigint AS number, NULL::bigint AS position,
@@ -44,6 +60,15 @@ SELECT b.account_id AS id, NULL::bigint AS number, NULL::bigint AS position,
   JOIN (SELECT account_id FROM balances WHERE ledger_id = $1 AND status = 'closed') AS b
     ON b.account_id = used.account_id
  GROUP BY b.account_id;
+
+-- check: notices over chains names chain
+-- What a gateway has said was told to a chain that is there, and began one that is.
+SELECT n.id, NULL::bigint AS number, NULL::bigint AS position,
+       'a chain' AS expected, format('none, for %s of %s', n.notice, n.gateway) AS found
+  FROM (SELECT gateway, id AS notice, unnest(ARRAY[chain_id, began]) AS id
+          FROM notices WHERE ledger_id = $1 AND chain_id IS NOT NULL) AS n
+  LEFT JOIN chains c ON c.ledger_id = $1 AND c.chain_id = n.id
+ WHERE n.id BETWEEN $2 AND $3 AND c.chain_id IS NULL;
 
 -- check: lien_amounts over chains names lien
 -- A lien's amount is what remains, was drawn, was released and was taken back, as its state and kind

@@ -28,7 +28,13 @@ _STALE: Final = ("CT001", "40001", "40P01", "55P03")
 """SQLSTATEs after which deciding again, under locks, can succeed."""
 
 _DECIDE_AGAIN: Final = frozenset(
-    {"never_in_the_future", "entries_by_reference", "accounts_by_role", "inbox_pkey"}
+    {
+        "never_in_the_future",
+        "entries_by_reference",
+        "accounts_by_role",
+        "inbox_pkey",
+        "notices_pkey",
+    }
 )
 """Constraints that fail when someone else was first, or when the clocks differ."""
 

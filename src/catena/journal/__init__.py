@@ -10,7 +10,9 @@ from catena.journal.operations import (
     ChainResult,
     ChangeAccount,
     CreateChain,
+    Follow,
     LedgerOperation,
+    NoticeTaken,
     OpenAccount,
     Operation,
     PostEntry,
@@ -20,6 +22,7 @@ from catena.journal.operations import (
     ReverseEntry,
     RunChain,
     Taken,
+    TakeNotice,
 )
 from catena.journal.pieces import Answer, Piece
 
@@ -29,8 +32,10 @@ __all__ = [
     "ChainResult",
     "ChangeAccount",
     "CreateChain",
+    "Follow",
     "Journal",
     "LedgerOperation",
+    "NoticeTaken",
     "OpenAccount",
     "Operation",
     "Piece",
@@ -40,5 +45,6 @@ __all__ = [
     "Result",
     "ReverseEntry",
     "RunChain",
+    "TakeNotice",
     "Taken",
 ]

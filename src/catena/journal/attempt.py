@@ -22,6 +22,7 @@ from catena.db.load import (
     read_now,
 )
 from catena.db.load_chains import find_running, load_chain_states, load_chains
+from catena.db.notices import load_notices
 from catena.db.write import KeyRow, WriteSet, write
 from catena.journal.answers import (
     build_result,
@@ -30,7 +31,8 @@ from catena.journal.answers import (
     first_offset,
 )
 from catena.journal.book import Book
-from catena.journal.cards import DUE_NOW, Cards
+from catena.journal.cards import Cards
+from catena.journal.chain_rows import DUE_NOW
 from catena.journal.decide import Decision, decide, decide_together, finish
 from catena.journal.needs import Needs, named_assets
 from catena.journal.pieces import Answer, Piece
@@ -186,11 +188,7 @@ class Attempt:
     async def _load(self, connection: Connection, depth: int) -> None:
         """Read what the undecided pieces need and what is not remembered."""
         book, needs, number = self._book, self._needs, self._ledger.number
-        if needs.messages:
-            keys = [(message.source, message.id) for message in needs.messages]
-            book.inbox = await load_inbox(connection, number, keys)
-            correlations = {message.correlation for message in needs.messages}
-            needs.chains.update(await find_waiting(connection, number, correlations))
+        await self._load_news(connection)
         if needs.chains:
             await self._load_chains(connection)
         await self._load_assets(connection)
@@ -217,6 +215,17 @@ class Attempt:
             # One more than may end in this commit.
             limit = len(needs.chains) + 1
             book.named = await find_running(connection, number, needs.closed, limit)
+
+    async def _load_news(self, connection: Connection) -> None:
+        """Read what is known of messages and notices, and who waits for them."""
+        book, needs, number = self._book, self._needs, self._ledger.number
+        if needs.messages:
+            keys = [(message.source, message.id) for message in needs.messages]
+            book.inbox = await load_inbox(connection, number, keys)
+            correlations = {message.correlation for message in needs.messages}
+            needs.chains.update(await find_waiting(connection, number, correlations))
+        if needs.notices:
+            book.notices = await load_notices(connection, number, needs.notices)
 
     async def _load_assets(self, connection: Connection) -> None:
         """Read the ledger's assets anew where one is named that this process does not know."""

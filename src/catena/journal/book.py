@@ -6,19 +6,27 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from catena.chains.states import CHAIN_ENDS
 from catena.db.inbox import Message, Received
 from catena.db.load import ReferenceRow
+from catena.db.notices import Heard
 from catena.db.write import WriteSet
 from catena.ids import position_of
 from catena.journal.cards import Cards, OpenChains
 from catena.ledger.accounts import (
     Account,
-    SystemRole,
     open_system_account,
     system_account_id,
 )
-from catena.ledger.corrections import PENDING, Correction, sum_refunded
+from catena.ledger.corrections import (
+    PENDING,
+    Correction,
+    draft_correction,
+    record_correction,
+    sum_refunded,
+)
 from catena.ledger.entries import Draft, Entry, Line
+from catena.ledger.refusals import Refusal, RefusalCode
 from catena.ledger.terms import Profile
 
 if TYPE_CHECKING:
@@ -48,8 +56,9 @@ class Book:
     `sought` are the accounts that were looked for; `named` those that a chain names which ran when
     it was read, with the chain.
     `inbox`: messages that were taken in before, and who was given them; `messages` those that wait
-    for a chain. `chain_states` are those of chains whose entries are corrected by others. `room`:
-    calls that this commit may still begin.
+    for a chain; `notices`: what gateways had said before.
+    `chain_states` are those of chains whose entries are corrected by others. `room`: calls that
+    this commit may still begin.
     """
 
     __slots__ = (
@@ -64,6 +73,7 @@ class Book:
         "ledger_id",
         "messages",
         "named",
+        "notices",
         "now",
         "opened",
         "profiles",
@@ -91,6 +101,7 @@ class Book:
         self.chains = OpenChains()
         self.inbox: dict[tuple[str, str], Received] = {}
         self.messages: dict[str, list[Message]] = {}
+        self.notices: dict[tuple[str, str], Heard] = {}
         self.chain_states: dict[str, ChainState] = {}
 
     def is_in_use(self, account: str) -> bool:
@@ -114,19 +125,43 @@ class Book:
             self.touch(at.lines)
             at = self.entries.get(at.corrects or "")
 
-    def ensure_system_account(self, role: SystemRole, currency: str) -> None:
+    def ensure_system_account(self, role: str, currency: str) -> None:
         """Have a system account at hand that an operation may use for the first time."""
         account = open_system_account(self.ledger_id, role, currency)
         self.accounts.setdefault(account.id, account)
 
     def drop_unused(self, draft: Draft) -> None:
         """A system account is there from its first line on: nothing else may find it before."""
-        for role, currency in draft.system or ():
+        for role, currency in draft.system:
             id = system_account_id(self.ledger_id, role, currency)
             account = self.accounts.get(id)
             if account is not None and not account.version and not account.line_count:
                 del self.accounts[id]
                 self.touched.pop(id, None)
+
+    def correct(self, draft: Draft, amount: int | None = None) -> Draft | Refusal:
+        """The draft of a reversal or refund with its lines; `amount` minor units, or all."""
+        entry = self.entries.get(draft.corrects or "")
+        if entry is None:
+            return Refusal(RefusalCode.UNKNOWN_ENTRY)
+        self.touch_corrected(entry)
+        if not self._may_correct(entry):
+            return Refusal(RefusalCode.CHAIN_RUNNING)
+        return draft_correction(draft, entry, self.entries, self.corrections, amount)
+
+    def _may_correct(self, entry: Entry) -> bool:
+        """An entry of a running chain is corrected by that chain alone."""
+        if entry.chain is None:
+            return True
+        opened = self.chains.find(entry.chain)
+        state = opened.chain.state if opened is not None else self.chain_states.get(entry.chain)
+        return state in CHAIN_ENDS
+
+    def record_correction(self, draft: Draft, work: WriteSet, offset: int) -> None:
+        """Note what `correct` gave, now that it is posted at `offset`, and have it written."""
+        entry = self.entries[draft.corrects or ""]
+        record_correction(draft, entry, self.entries, self.corrections)
+        self.note_corrections(work, offset)
 
     def note_corrections(self, work: WriteSet, offset: int) -> None:
         """Have the corrections written that the entry at `offset` changed."""

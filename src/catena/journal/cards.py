@@ -1,7 +1,4 @@
-"""The chains of one commit: as they were read, as they stand, and what is written of them.
-
-Invariant: what is written of a chain besides its events follows from its history alone.
-"""
+"""The chains of one commit: as they were read, and as they stand."""
 
 from __future__ import annotations
 
@@ -10,22 +7,29 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from catena.chains.calls import due_calls, due_timer
 from catena.chains.chain import Chain
 from catena.chains.history import Record
-from catena.chains.needs import named_accounts
-from catena.chains.states import StepState
+from catena.chains.needs import references_of
 from catena.chains.step_types import Call, Catalogue
-from catena.ids import EVENT, LIEN, Numbering, derive_within
-from catena.liens.liens import Lien, LienKind, LienState
+from catena.ids import EVENT, Numbering
+from catena.journal.chain_rows import (
+    accounts_of,
+    correlations_of,
+    describe_card,
+    describe_lien,
+    describe_liens,
+    describe_places,
+    describe_work,
+    liens_of,
+)
 
 if TYPE_CHECKING:
     from catena.db.installation import Ledger
     from catena.db.load_chains import LoadedChain, WorkRow
     from catena.db.write import WriteSet
+    from catena.ledger.accounts import Account
 
 __all__ = [
-    "DUE_NOW",
     "PENDING",
     "Begun",
     "Cards",
@@ -35,11 +39,6 @@ __all__ = [
     "Taker",
     "Unchanged",
 ]
-
-DUE_NOW: Final = "-infinity"
-"""Due at once, whatever the clocks of this process and of the database say."""
-
-_NEVER: Final = "infinity"
 
 PENDING: Final = dt.datetime.max.replace(tzinfo=dt.UTC)
 """Stands for the time of the commit that is being decided."""
@@ -139,6 +138,7 @@ class OpenChain:
         "posted",
         "read",
         "records",
+        "references",
         "stored",
         "taken",
         "waiting",
@@ -150,9 +150,10 @@ class OpenChain:
         self.work = work
         self.read = chain.number
         self.records = tuple(chain.history)
-        self.stored = {lien.id: _describe_lien(lien) for lien in _liens_of(chain)}
-        self.named = _name_accounts(chain)
-        self.waiting = _correlations_of(chain)
+        self.stored = {lien.id: describe_lien(lien) for lien in liens_of(chain)}
+        self.named = accounts_of(chain)
+        self.waiting = correlations_of(chain)
+        self.references = references_of(chain)
         self.posted: set[str] = set()
         self.offset = 0
         self.taken: dict[str, float | None] = {}
@@ -168,7 +169,7 @@ class OpenChain:
         """Whether it runs, and has to do with the account, in what it was made of or has posted."""
         if self.is_ended:
             return False
-        return account in self.posted or account in _name_accounts(self.chain)
+        return account in self.posted or account in accounts_of(self.chain)
 
     def fence_of(self, step: str) -> int:
         """The fence under which this commit begins a call of the step."""
@@ -223,138 +224,34 @@ class OpenChains:
         for opened in self._open.values():
             yield from opened.begun
 
-    def write(self, work: WriteSet, now: dt.datetime, cards: Cards) -> None:
+    def write(
+        self, work: WriteSet, now: dt.datetime, cards: Cards, accounts: Mapping[str, Account]
+    ) -> None:
         """Have everything written that follows from the histories as they stand now."""
+        last = work.count
+        for account in self._reserved_anew():
+            reserved = accounts[account].reserved
+            row = {"account_id": account[-32:], "offset": last, "reserved": reserved}
+            work.add_rest("reserves", row)
         for opened in self._open.values():
             if opened.offset:
-                work.add_rest("chains", _describe_chain(opened))
-                for kind, row in _describe_places(opened):
+                work.add_rest("chains", describe_card(opened))
+                for kind, row in describe_places(opened):
                     work.add_rest(kind, row)
-                for row in _describe_liens(opened, now):
+                for row in describe_liens(opened, now):
                     work.add_rest("liens", row)
             if opened.offset or opened.taken:
-                for row in _describe_work(opened, now, cards):
+                for row in describe_work(opened, now, cards):
                     work.add_rest("work", row)
 
-
-def _describe_chain(opened: OpenChain) -> dict[str, Any]:
-    chain = opened.chain
-    return {
-        "chain_id": chain.id[-32:],
-        "before": opened.read,
-        "events": chain.number,
-        "state": chain.state,
-        "type": chain.definition.type,
-        "reference": chain.definition.reference,
-        "parked": next(chain.parked(), None) is not None,
-        "steps": len(chain.steps),
-        "done": chain.count_done(),
-        "offset": opened.offset,
-    }
-
-
-def _correlations_of(chain: Chain) -> set[str]:
-    """What its waits wait for."""
-    return {
-        run.correlation
-        for run in chain.steps.values()
-        if run.correlation is not None and run.state is StepState.WAITING
-    }
-
-
-def _name_accounts(chain: Chain) -> set[str]:
-    steps = (run.definition for run in chain.steps.values())
-    return {*named_accounts(steps), *(lien.account for lien in chain.pool.liens.values())}
-
-
-def _liens_of(chain: Chain) -> Iterator[Lien]:
-    """The chain's liens, and those that are declared on a chain that was opened."""
-    yield from chain.pool.liens.values()
-    if chain.definition.open:
-        for run in chain.steps.values():
-            inputs = run.definition.inputs
-            account, amount = inputs.get("account_id"), inputs.get("amount")
-            if run.definition.type != "lien.reserve" or run.lien is not None:
+    def _reserved_anew(self) -> Iterator[str]:
+        """The accounts on which more or less is under lien than was before this commit."""
+        change: dict[str, int] = {}
+        for opened in self._open.values():
+            if not opened.offset:
                 continue
-            if isinstance(account, str) and isinstance(amount, int):
-                id = derive_within(LIEN, chain.id, run.name, account)
-                lien = Lien(id, chain.id, run.name, account, LienKind.RESERVE, amount)
-                if chain.is_ended:
-                    lien.state, lien.released = LienState.RELEASED, amount
-                yield lien
-
-
-def _describe_lien(lien: Lien) -> dict[str, Any]:
-    return {
-        "lien_id": lien.id[-32:],
-        "chain_id": lien.chain[-32:],
-        "step": lien.step,
-        "account_id": lien.account[-32:],
-        "kind": lien.kind,
-        "state": lien.state,
-        "amount": lien.amount,
-        "remaining": lien.remaining,
-        "drawn": lien.drawn,
-        "released": lien.released,
-        "taken_back": lien.taken_back,
-        "expires_at": lien.expires_at.isoformat() if lien.expires_at else None,
-    }
-
-
-def _describe_places(opened: OpenChain) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Where the chain is found: by accounts that it names, and by what it waits for."""
-    id = opened.chain.id[-32:]
-    for account in (_name_accounts(opened.chain) | opened.posted) - opened.named:
-        yield "chain_accounts", {"account_id": account[-32:], "chain_id": id}
-    for correlation in opened.waiting ^ _correlations_of(opened.chain):
-        waits = correlation not in opened.waiting
-        yield "correlations", {"chain_id": id, "correlation": correlation, "waits": waits}
-
-
-def _describe_liens(opened: OpenChain, now: dt.datetime) -> Iterator[dict[str, Any]]:
-    """The liens that have changed; one that was born and ended within this commit is no row.
-
-    A time that was set in this commit counts from it, in microseconds.
-    """
-    for lien in _liens_of(opened.chain):
-        row = _describe_lien(lien)
-        before = opened.stored.get(lien.id)
-        declared = lien.state is LienState.CREATED
-        if row != before and (before is not None or lien.is_open or declared):
-            if lien.expires_at is not None and (
-                before is None or row["expires_at"] != before["expires_at"]
-            ):
-                row["expires_in"] = (lien.expires_at - now) // dt.timedelta(microseconds=1)
-            yield row
-
-
-def _describe_work(opened: OpenChain, now: dt.datetime, cards: Cards) -> Iterator[dict[str, Any]]:
-    """The work that is no longer as it was read. What somebody else holds is left to them."""
-    chain = opened.chain
-    due: dict[str, str] = {}
-    if not chain.is_ended:
-        for call in due_calls(chain, now, cards.catalogue):
-            due[call.step] = call.at.isoformat() if call.at is not None else DUE_NOW
-        timer = due_timer(chain)
-        if opened.blocked or _correlations_of(chain) - opened.waiting:
-            due[""] = DUE_NOW  # what it needs, or waits for, is read in the next commit
-        elif timer is not None:
-            due[""] = timer.isoformat()
-    begun = {began.call.step for began in opened.begun}
-    for step in {**opened.work, **due}:
-        row = opened.work.get(step)
-        lease = opened.taken.get(step)
-        told: dict[str, Any] = {"chain_id": chain.id[-32:], "step": step}
-        told["before"] = None if row is None else row.fence
-        told["fence"] = opened.fence_of(step) if step in begun or row is None else row.fence
-        if row is not None and chain.is_ended:
-            yield told
-        elif lease is not None:
-            until = now + dt.timedelta(seconds=lease)
-            yield {**told, "due_at": until.isoformat(), "leased": True}
-        elif row is None:
-            yield {**told, "due_at": due[step], "leased": False}
-        elif step in opened.taken or not (row.leased and step in due):
-            at = due.get(step, _NEVER)
-            if step in opened.taken or at != row.due_at:
-                yield {**told, "due_at": at, "leased": False}
+            for lien in opened.chain.pool.liens.values():
+                before = opened.stored.get(lien.id)
+                more = lien.remaining - (before["remaining"] if before else 0)
+                change[lien.account] = change.get(lien.account, 0) + more
+        return (account for account, more in change.items() if more)

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from catena.chains.books import Entry, How, make_proceeds
 from catena.chains.chain import Chain, StepRun
-from catena.chains.states import CHAIN_ENDS
 from catena.db.inbox import Message
 from catena.db.write import Mark, WriteSet
 from catena.ids import ACCOUNT, is_id, position_of
@@ -19,22 +18,11 @@ from catena.ledger.corrections import (
     Correction,
     mirror_lines,
     record_reversal,
-    refuse_reversal,
 )
 from catena.ledger.entries import Draft, EntryType, post_entry, refuse_entry
-from catena.ledger.entries import Entry as PostedEntry
-from catena.ledger.refusals import Refusal, RefusalCode
+from catena.ledger.refusals import Refusal
 
-__all__ = ["ChainBooks", "refuse_owned"]
-
-
-def refuse_owned(entry: PostedEntry, book: Book) -> Refusal | None:
-    """An entry of a running chain is corrected by that chain alone."""
-    if entry.chain is None:
-        return None
-    opened = book.chains.find(entry.chain)
-    state = opened.chain.state if opened is not None else book.chain_states.get(entry.chain)
-    return None if state in CHAIN_ENDS else Refusal(RefusalCode.CHAIN_RUNNING)
+__all__ = ["ChainBooks"]
 
 
 class _Mark(NamedTuple):
@@ -90,19 +78,13 @@ class ChainBooks:
     def post(self, chain: Chain, run: StepRun, draft: Draft, how: How) -> Entry | Refusal:
         """Post an entry of the chain's: of its pool first, then of what is available."""
         book = self._book
-        corrected = book.entries.get(draft.corrects or "")
-        if draft.type is EntryType.REVERSAL:
-            if corrected is None:
-                return Refusal(RefusalCode.UNKNOWN_ENTRY)
-            book.touch_corrected(corrected)
-            refusal = refuse_owned(corrected, book) or refuse_reversal(
-                corrected, book.entries, book.corrections
-            )
-            if refusal is not None:
-                return refusal
-            draft = draft._replace(lines=mirror_lines(corrected.lines), system=None)
         draft = draft._replace(chain=chain.id, step=run.name)
-        for role, currency in draft.system or ():
+        if draft.corrects is not None:
+            correction = book.correct(draft, how.amount)
+            if isinstance(correction, Refusal):
+                return correction
+            draft = correction
+        for role, currency in draft.system:
             book.ensure_system_account(role, currency)
         for line in draft.lines:
             self.account(line.account)
@@ -119,9 +101,8 @@ class ChainBooks:
             book.drop_unused(draft)
             return posted
         offset = self._write(draft, posted.accounts)
-        if corrected is not None:
-            record_reversal(corrected, book.entries, book.corrections)
-            book.note_corrections(self._work, offset)
+        if draft.corrects is not None:
+            book.record_correction(draft, self._work, offset)
         return Entry(offset - self._offset, posted)
 
     def undo(self, chain: Chain, run: StepRun) -> int | None:

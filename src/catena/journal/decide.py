@@ -17,9 +17,9 @@ from catena.db.write import WriteSet
 from catena.ids import position_of
 from catena.journal.book import Book, Decided
 from catena.journal.cards import ChainMoved, Unchanged
-from catena.journal.chain_books import refuse_owned
 from catena.journal.chains import decide_chain, decide_creation
 from catena.journal.messages import decide_message
+from catena.journal.notices import decide_notice
 from catena.journal.operations import (
     ChangeAccount,
     CreateChain,
@@ -30,22 +30,11 @@ from catena.journal.operations import (
     RefundEntry,
     ReverseEntry,
     RunChain,
+    TakeNotice,
 )
 from catena.ledger.accounts import (
     Account,
     AccountStatus,
-)
-from catena.ledger.corrections import (
-    describe_shares,
-    entry_amount,
-    mirror_lines,
-    record_refund,
-    record_reversal,
-    refund_lines,
-    refuse_refund,
-    refuse_reversal,
-    split_refund,
-    sum_refunded,
 )
 from catena.ledger.entries import (
     Draft,
@@ -73,7 +62,7 @@ def _decide_post(operation: PostEntry, book: Book, work: WriteSet) -> Decision:
     found = _find_reference(draft, book)
     if found is not None:
         return found
-    for role, currency in draft.system or ():
+    for role, currency in draft.system:
         book.ensure_system_account(role, currency)
     decision = _post(draft, book, work)
     if isinstance(decision, Refusal):
@@ -109,45 +98,23 @@ def _post(draft: Draft, book: Book, work: WriteSet) -> Decision:
 
 
 def _decide_reversal(operation: ReverseEntry, book: Book, work: WriteSet) -> Decision:
-    draft = operation.draft
-    found = _find_reference(draft, book)
-    if found is not None:
-        return found
-    entry = book.entries.get(draft.corrects or "")
-    if entry is None:
-        return Refusal(RefusalCode.UNKNOWN_ENTRY)
-    book.touch_corrected(entry)
-    refusal = refuse_owned(entry, book) or refuse_reversal(entry, book.entries, book.corrections)
-    if refusal is not None:
-        return refusal
-    decision = _post(draft._replace(lines=mirror_lines(entry.lines), system=None), book, work)
-    if isinstance(decision, Decided):
-        record_reversal(entry, book.entries, book.corrections)
-        book.note_corrections(work, decision.offset)
-    return decision
+    return _correct(operation.draft, None, book, work)
 
 
 def _decide_refund(operation: RefundEntry, book: Book, work: WriteSet) -> Decision:
-    draft = operation.draft
+    return _correct(operation.draft, operation.amount, book, work)
+
+
+def _correct(draft: Draft, amount: int | None, book: Book, work: WriteSet) -> Decision:
     found = _find_reference(draft, book)
     if found is not None:
         return found
-    entry = book.entries.get(draft.corrects or "")
-    if entry is None:
-        return Refusal(RefusalCode.UNKNOWN_ENTRY)
-    book.touch_corrected(entry)
-    correction = book.corrections[entry.id]
-    rest = entry_amount(entry) - sum_refunded(entry, correction.shares)
-    amount = rest if operation.amount is None else operation.amount
-    refusal = refuse_owned(entry, book) or refuse_refund(entry, correction, amount)
-    if refusal is not None:
-        return refusal
-    shares = split_refund(entry, correction, amount)
-    lines, details = refund_lines(entry, shares), describe_shares(shares)
-    decision = _post(draft._replace(lines=lines, details=details, system=None), book, work)
+    correction = book.correct(draft, amount)
+    if isinstance(correction, Refusal):
+        return correction
+    decision = _post(correction, book, work)
     if isinstance(decision, Decided):
-        record_refund(correction, shares)
-        book.note_corrections(work, decision.offset)
+        book.record_correction(correction, work, decision.offset)
     return decision
 
 
@@ -257,7 +224,7 @@ def finish(book: Book, work: WriteSet) -> list[Account]:
                 1,
             )
             _note_opened(work, work.next_offset(), profile)
-    book.chains.write(work, book.now, book.cards)
+    book.chains.write(work, book.now, book.cards, book.accounts)
     return [account for account in book.touched.values() if account.version or account.line_count]
 
 
@@ -270,4 +237,5 @@ _DECIDERS: Final[dict[type, Callable[..., Decision]]] = {
     ChangeAccount: _decide_change,
     RunChain: decide_chain,
     ReceiveMessage: decide_message,
+    TakeNotice: decide_notice,
 }

@@ -18,6 +18,7 @@ from catena.journal.operations import (
     RefundEntry,
     ReverseEntry,
     RunChain,
+    TakeNotice,
 )
 from catena.ledger.accounts import AccountStatus, system_account_id
 from catena.ledger.entries import Draft, EntryType
@@ -58,6 +59,7 @@ class Needs:
         "closed",
         "corrected",
         "messages",
+        "notices",
         "references",
         "undoing",
     )
@@ -71,6 +73,7 @@ class Needs:
         self.chains: set[str] = set()
         self.undoing: set[str] = set()
         self.messages: list[Message] = []
+        self.notices: set[tuple[str, str]] = set()
         self.assets: set[str] = set()
 
     def update(self, others: Needs) -> None:
@@ -83,6 +86,7 @@ class Needs:
         self.chains |= others.chains
         self.undoing |= others.undoing
         self.messages += others.messages
+        self.notices |= others.notices
         self.assets |= others.assets
 
     def add(self, operations: Sequence[Operation], ledger_id: str) -> None:
@@ -102,6 +106,8 @@ class Needs:
                 self.assets.update(named_assets(steps))
             elif isinstance(operation, RunChain):
                 self._add_run(operation)
+            elif isinstance(operation, TakeNotice):
+                self._add_notice(operation)
             else:
                 self.messages.append(operation.message)
 
@@ -113,7 +119,7 @@ class Needs:
             self.references.add((draft.type, draft.reference))
         if draft.corrects is not None:
             self.corrected.add(draft.corrects)
-        for role, currency in draft.system or ():
+        for role, currency in draft.system:
             accounts.add(system_account_id(ledger_id, role, currency))
 
     def _add_change(self, operation: ChangeAccount) -> None:
@@ -131,6 +137,16 @@ class Needs:
         if operation.undoes:
             self.undoing.add(operation.chain)
 
+    def _add_notice(self, operation: TakeNotice) -> None:
+        self.notices.add((operation.told.gateway, operation.told.id))
+        if operation.chain is not None:
+            self.chains.add(operation.chain)
+            if operation.undoes:
+                self.undoing.add(operation.chain)
+        if operation.follow is not None:
+            self.chains.add(operation.follow.id)
+            self.accounts.update(operation.follow.accounts)
+
     def are_met(self, remembered: Mapping[str, object], assets: Mapping[str, int]) -> bool:
         """Whether they are nothing but accounts that are remembered, and assets that are known."""
         if not self.are_accounts:
@@ -141,5 +157,10 @@ class Needs:
     def are_accounts(self) -> bool:
         """Whether they are nothing but accounts, and assets."""
         return not (
-            self.references or self.corrected or self.changed or self.chains or self.messages
+            self.references
+            or self.corrected
+            or self.changed
+            or self.chains
+            or self.messages
+            or self.notices
         )

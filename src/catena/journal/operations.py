@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, NamedTuple
 
 from catena.chains.chain import Chain
@@ -11,6 +11,8 @@ from catena.chains.definition import Definition
 from catena.chains.machine import Books
 from catena.chains.refusals import ChainRefused
 from catena.db.inbox import Message
+from catena.db.notices import Told
+from catena.ledger.accounts import Account
 from catena.ledger.entries import Draft, Entry
 from catena.ledger.refusals import Refusal
 from catena.ledger.terms import Profile, TermsChange
@@ -21,7 +23,9 @@ __all__ = [
     "ChainResult",
     "ChangeAccount",
     "CreateChain",
+    "Follow",
     "LedgerOperation",
+    "NoticeTaken",
     "OpenAccount",
     "Operation",
     "PostEntry",
@@ -30,6 +34,7 @@ __all__ = [
     "Result",
     "ReverseEntry",
     "RunChain",
+    "TakeNotice",
     "Taken",
 ]
 
@@ -80,7 +85,7 @@ class RunChain(NamedTuple):
 
     `work`: the step ('': the clock) whose work the sender has taken, under this fence; one that is
     no longer the work's changes nothing. `accounts` that it names; `entries` that its steps
-    reverse; `undoes`: it may roll the chain back. `stray`: when it changes nothing, the id of a
+    correct; `undoes`: it may roll the chain back. `stray`: when it changes nothing, the id of a
     chain that may be needed instead, and what defines it.
     """
 
@@ -99,8 +104,45 @@ class ReceiveMessage(NamedTuple):
     message: Message
 
 
+class Follow(NamedTuple):
+    """The chain that something outside may ask for: `define` is told the chain that it is about, if
+    there is one, and the `accounts` as they are; None: none is needed. `by`: who asks.
+    """
+
+    id: str
+    by: str
+    accounts: Collection[str]
+    define: Callable[[Chain | None, Mapping[str, Account]], Definition | None]
+
+
+class TakeNotice(NamedTuple):
+    """Take in what a gateway says, once.
+
+    `chain`: the one that it is about; `tell` gives whether that took it, and `undoes` says that it
+    may then roll back. `follow`: the chain that begins if it was not taken.
+    """
+
+    told: Told
+    chain: str | None = None
+    tell: Callable[[Chain, Books], bool] | None = None
+    undoes: bool = True
+    follow: Follow | None = None
+
+
+class NoticeTaken(NamedTuple):
+    """What became of a notice. `chain`: that it is about, or `began`; None: it is listed.
+
+    `took`: the chain has moved for it. `again`: it was taken in before, and nothing was done.
+    """
+
+    chain: str | None
+    began: str | None
+    took: bool = False
+    again: bool = False
+
+
 LedgerOperation = PostEntry | ReverseEntry | RefundEntry | OpenAccount | ChangeAccount
-Operation = LedgerOperation | CreateChain | RunChain | ReceiveMessage
+Operation = LedgerOperation | CreateChain | RunChain | ReceiveMessage | TakeNotice
 
 
 class AccountState(NamedTuple):

@@ -5,6 +5,7 @@ Invariant: debits, credits and line_count only grow; `posted` follows from them.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final
@@ -19,7 +20,9 @@ __all__ = [
     "AccountType",
     "Side",
     "SystemRole",
+    "clearing_of",
     "open_system_account",
+    "parse_role",
     "system_account_id",
 ]
 
@@ -69,13 +72,18 @@ class AccountStatus(StrEnum):
 
 
 class SystemRole(StrEnum):
-    """The accounts of the platform, one per role and currency, opened on first use."""
+    """The accounts of the platform, one per role and currency, opened on first use.
+
+    Each gateway has a clearing account of its own beside that: `clearing_of`.
+    """
 
     HOLDING = "holding"
     CLEARING = "clearing"
     FEES = "fees"
     LOSSES = "losses"
     FX = "fx"
+    SUSPENSE = "suspense"
+    GATEWAY_FEES = "gateway_fees"
 
 
 SYSTEM_ACCOUNTS: Final = {
@@ -84,7 +92,24 @@ SYSTEM_ACCOUNTS: Final = {
     SystemRole.FEES: AccountType.REVENUE,
     SystemRole.LOSSES: AccountType.EXPENSE,
     SystemRole.FX: AccountType.EQUITY,  # the trading position in each currency
+    SystemRole.SUSPENSE: AccountType.LIABILITY,  # what came in, and nobody knows whose it is
+    SystemRole.GATEWAY_FEES: AccountType.EXPENSE,  # what processors and banks take for themselves
 }
+
+_GATEWAY: Final = re.compile(r"[a-z][a-z0-9-]{0,29}")
+
+
+def clearing_of(gateway: str) -> str:
+    """The role of what one gateway holds for us: `clearing.stripe`. Raises ValueError."""
+    return parse_role(f"{SystemRole.CLEARING}.{gateway}")
+
+
+def parse_role(text: str) -> str:
+    """`text`, if it is a role: one of the list, or a gateway's own clearing. Raises ValueError."""
+    role, dot, gateway = text.partition(".")
+    if dot and not (role == SystemRole.CLEARING and _GATEWAY.fullmatch(gateway)):
+        raise ValueError("Only clearing accounts are of a gateway each.")
+    return text if dot else SystemRole(role)
 
 
 class Account:
@@ -173,12 +198,13 @@ class Account:
 
 
 @lru_cache(maxsize=10_000)
-def system_account_id(ledger_id: str, role: SystemRole, currency: str) -> str:
+def system_account_id(ledger_id: str, role: str, currency: str) -> str:
     """The id that a ledger's system account has, known before it is stored."""
     return derive_id(ACCOUNT, ledger_id, role, currency)
 
 
-def open_system_account(ledger_id: str, role: SystemRole, currency: str) -> Account:
+def open_system_account(ledger_id: str, role: str, currency: str) -> Account:
     """A system account as it is before its first line: without floor."""
     identity = system_account_id(ledger_id, role, currency)
-    return Account(identity, SYSTEM_ACCOUNTS[role], currency, role=role, floor=None)
+    type = SYSTEM_ACCOUNTS[SystemRole(role.partition(".")[0])]
+    return Account(identity, type, currency, role=role, floor=None)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from catena.ledger.accounts import Side
-from catena.ledger.entries import Entry, EntryType, Line
+from catena.ledger.entries import Draft, Entry, EntryType, Line
 from catena.ledger.refusals import Refusal, RefusalCode
 from catena.money import allot
 
@@ -20,8 +20,10 @@ __all__ = [
     "PENDING",
     "Correction",
     "describe_shares",
+    "draft_correction",
     "entry_amount",
     "mirror_lines",
+    "record_correction",
     "record_refund",
     "record_reversal",
     "refund_lines",
@@ -64,6 +66,48 @@ class Correction:
         self.reversal = reversal
         self.shares = tuple(shares) if any(shares) else ()
         self.changed = True
+
+
+def draft_correction(
+    draft: Draft,
+    entry: Entry,
+    entries: Mapping[str, Entry],
+    corrections: Mapping[str, Correction],
+    amount: int | None = None,
+) -> Draft | Refusal:
+    """The draft of a reversal or refund of `entry` with its lines, or why there is none.
+
+    `amount`: minor units of a refund; None: all that is left. `entries` and `corrections` are as
+    `refuse_reversal` takes them. A chain corrects no correction: what that had undone would be open
+    to others, and closed again by the chain's rollback.
+    """
+    if draft.chain is not None and entry.corrects is not None:
+        return Refusal(RefusalCode.CORRECTION_IN_CHAIN)
+    if draft.type is EntryType.REVERSAL:
+        refusal = refuse_reversal(entry, entries, corrections)
+        return refusal or draft._replace(lines=mirror_lines(entry.lines), free=True)
+    correction = corrections[entry.id]
+    if amount is None:
+        amount = entry_amount(entry) - sum_refunded(entry, correction.shares)
+    refusal = refuse_refund(entry, correction, amount)
+    if refusal is not None:
+        return refusal
+    shares = split_refund(entry, correction, amount)
+    lines = refund_lines(entry, shares)
+    return draft._replace(lines=lines, details=describe_shares(shares), free=True)
+
+
+def record_correction(
+    draft: Draft,
+    entry: Entry,
+    entries: Mapping[str, Entry],
+    corrections: Mapping[str, Correction],
+) -> None:
+    """Note that the correction that `draft_correction` gave is now being posted."""
+    if draft.type is EntryType.REVERSAL:
+        record_reversal(entry, entries, corrections)
+    else:
+        record_refund(corrections[entry.id], _shares_of(draft))
 
 
 def entry_amount(entry: Entry) -> int:
@@ -192,8 +236,12 @@ def _align(
     corrected: Entry, correction: Correction, refund: Entry
 ) -> tuple[Sequence[int], Sequence[int]]:
     """What was refunded of each line, and what this refund gave back of it."""
+    return correction.shares or (0,) * len(corrected.lines), _shares_of(refund)
+
+
+def _shares_of(refund: Draft | Entry) -> list[int]:
     shares: list[int] = json.loads(refund.details or "")["refund"]["shares"]
-    return correction.shares or (0,) * len(corrected.lines), shares
+    return shares
 
 
 def _set_force(

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from catena.ledger.accounts import BALANCE_MAX, Account, AccountStatus, Side, SystemRole
+from catena.ledger.accounts import BALANCE_MAX, Account, AccountStatus, Side
 from catena.ledger.refusals import Refusal, RefusalCode
 
 __all__ = [
@@ -59,7 +59,7 @@ class Draft(NamedTuple):
     `content` fingerprints what the caller sent: it tells a repeated reference from a reused one.
     `metadata` and `details` are JSON texts; `details` holds what was computed (fees, rate).
     `corrects` is the id of the entry that a reversal or refund undoes. `system`: the system
-    accounts that it may name, opened when they are first used; None: any that are there.
+    accounts that it may name, opened when they are first used; `free`: all that are there, too.
     `chain` and `step` say whose it is; `is_undo` that it undoes what the step posted.
     """
 
@@ -72,7 +72,8 @@ class Draft(NamedTuple):
     details: str | None = None
     corrects: str | None = None
     content: str | None = None
-    system: Collection[tuple[SystemRole, str]] | None = ()
+    system: Collection[tuple[str, str]] = ()
+    free: bool = False
     chain: str | None = None
     step: str | None = None
     is_undo: bool = False
@@ -122,7 +123,7 @@ def refuse_entry(
         if account is None:
             reasons.append(Refusal(RefusalCode.UNKNOWN_ACCOUNT, id, index))
             continue
-        if account.role is not None and not _may_name(account, draft.system):
+        if account.role is not None and not _may_name(account, draft):
             reasons.append(Refusal(RefusalCode.SYSTEM_ACCOUNT, id, index))
         if currency != account.currency:
             reasons.append(Refusal(RefusalCode.CURRENCY_MISMATCH, id, index))
@@ -181,8 +182,8 @@ CODE_OF_STATUS: Final = {
 """Why an account in this state refuses a decrease."""
 
 
-def _may_name(account: Account, system: Collection[tuple[str, str]] | None) -> bool:
-    return system is None or (account.role, account.currency) in system
+def _may_name(account: Account, draft: Draft) -> bool:
+    return draft.free or (account.role, account.currency) in draft.system
 
 
 def balance_by_currency(lines: Sequence[Line]) -> dict[str, int]:

@@ -42,7 +42,7 @@ def draft_deposit(
     currency: str,
     fees: Sequence[ChargedFee] = (),
     *,
-    through: SystemRole = SystemRole.CLEARING,
+    through: str = SystemRole.CLEARING,
 ) -> Draft:
     """Debit the system account that the money came through, credit the wallet."""
     source = system_account_id(ledger_id, through, currency)
@@ -57,7 +57,7 @@ def draft_withdrawal(
     currency: str,
     fees: Sequence[ChargedFee] = (),
     *,
-    through: SystemRole = SystemRole.CLEARING,
+    through: str = SystemRole.CLEARING,
 ) -> Draft:
     """Debit the wallet, credit the system account that the money leaves through."""
     destination = system_account_id(ledger_id, through, currency)
@@ -90,15 +90,13 @@ def draft_exchange(ledger_id: str, source: str, destination: str, quote: Quote) 
     return _allow(draft, fx, named=(source, destination))
 
 
-def _allow(
-    draft: Draft, system: Mapping[str, tuple[SystemRole, str]], named: Sequence[str]
-) -> Draft:
+def _allow(draft: Draft, system: Mapping[str, tuple[str, str]], named: Sequence[str]) -> Draft:
     """Let the draft name these system accounts, by id, too.
 
     Not one that the caller `named` as its own side: it has no floor, so that would make money.
     """
     allowed = [account for id, account in system.items() if id not in named]
-    return draft._replace(system=(*(draft.system or ()), *allowed))
+    return draft._replace(system=(*(draft.system), *allowed))
 
 
 def _draft_move(  # what a movement is made of

@@ -55,6 +55,11 @@ class RefusalCode(Enum):
         "Too many reversals stand on each other",
         "Post a new entry that does what you want.",
     )
+    CORRECTION_IN_CHAIN = (
+        "correction_in_chain",
+        "A chain does not undo a reversal or a refund",
+        "Undo it outside of chains: what it had undone would be open to others meanwhile.",
+    )
     UNKNOWN_ACCOUNT = (
         "unknown_account",
         "The ledger has no such account",
@@ -88,6 +93,11 @@ class RefusalCode(Enum):
     NO_FLOOR = (
         "no_floor",
         "An account without a floor carries no liens",
+        "Reserve funds on a wallet.",
+    )
+    NOT_RESERVABLE = (
+        "not_reservable",
+        "Funds are reserved on accounts whose normal side is credit",
         "Reserve funds on a wallet.",
     )
     CURRENCY_MISMATCH = (

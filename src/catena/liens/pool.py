@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from catena.ledger.accounts import Account, AccountStatus
+from catena.ledger.accounts import Account, AccountStatus, Side
 from catena.ledger.entries import CODE_OF_STATUS, Draft, Line, post_entry
 from catena.ledger.refusals import Refusal, RefusalCode
 from catena.liens.liens import Lien, LienState
@@ -194,13 +194,18 @@ def net_changes(lines: Sequence[Line], accounts: Mapping[str, Account]) -> dict[
 def _refuse_reserve(lien: Lien, account: Account | None) -> Refusal | None:
     if account is None:
         return Refusal(RefusalCode.UNKNOWN_ACCOUNT, lien.account)
+    code = _find_reason(lien, account)
+    return None if code is None else Refusal(code, account.id)
+
+
+def _find_reason(lien: Lien, account: Account) -> RefusalCode | None:
     if account.status is not AccountStatus.ACTIVE:
-        return Refusal(CODE_OF_STATUS[account.status], account.id)
+        return CODE_OF_STATUS[account.status]
     if lien.amount <= 0:
-        return Refusal(RefusalCode.AMOUNT_NOT_POSITIVE, account.id)
+        return RefusalCode.AMOUNT_NOT_POSITIVE
     available = account.available
     if available is None:
-        return Refusal(RefusalCode.NO_FLOOR, account.id)
-    if available < lien.amount:
-        return Refusal(RefusalCode.INSUFFICIENT_FUNDS, account.id)
-    return None
+        return RefusalCode.NO_FLOOR
+    if account.normal_side is not Side.CREDIT:  # a step that spends debits
+        return RefusalCode.NOT_RESERVABLE
+    return RefusalCode.INSUFFICIENT_FUNDS if available < lien.amount else None

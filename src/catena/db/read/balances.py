@@ -69,11 +69,11 @@ async def read_balances(
 
 
 # What was known at a moment is a number of lines; everything else follows from it. Without a moment
-# of effect the function gives NULLs. No lien exists yet, so nothing was reserved.
+# of effect the function gives NULLs.
 _AT: Final = """
 SELECT a.currency, b.sign, known.lines, coalesce(l.position, 0) AS position,
        coalesce(t.debits, l.debits, 0) AS debits, coalesce(t.credits, l.credits, 0) AS credits,
-       0 AS reserved, r.floor, r.ceiling, r.status
+       coalesce(v.reserved, 0) AS reserved, r.floor, r.ceiling, r.status
   FROM accounts a
   JOIN balances b ON b.ledger_id = $1 AND b.account_id = a.account_id
  CROSS JOIN LATERAL (
@@ -85,6 +85,11 @@ SELECT a.currency, b.sign, known.lines, coalesce(l.position, 0) AS position,
           AND k.recorded_at <= coalesce($3::timestamptz, 'infinity')
         ORDER BY k.recorded_at DESC, k.revision DESC LIMIT 1
        ) r
+  LEFT JOIN LATERAL (
+       SELECT reserved FROM reserves
+        WHERE ledger_id = $1 AND account_id = $2
+          AND recorded_at <= coalesce($3::timestamptz, 'infinity')
+        ORDER BY recorded_at DESC, position DESC LIMIT 1) v ON true
   LEFT JOIN LATERAL (
        SELECT position, debits, credits FROM lines
         WHERE ledger_id = $1 AND account_id = $2 AND number = known.lines OFFSET 0) l ON true

@@ -119,8 +119,8 @@ async def list_chains(
     It looks at `look_at` chains at most; `limit` is less.
     """
     (table, condition), key = _choose_way(wanted)
-    last = _LAST if wanted.end is None else _id_at(wanted.end + _SLACK)
-    first = _FIRST if wanted.start is None else _id_at(wanted.start - _SLACK)
+    last = _LAST if wanted.end is None else _id_at(wanted.end, _SLACK)
+    first = _FIRST if wanted.start is None else _id_at(wanted.start, -_SLACK)
     start = last if after is None else min(last, after[4:])
     walk = (ledger, start, first, look_at, key)
     statement = _LIST.format(columns=_COLUMNS, table=table, condition=condition)
@@ -155,9 +155,11 @@ def _choose_way(wanted: ChainFilter) -> tuple[tuple[str, str], str | None]:
     return _ALL, None
 
 
-def _id_at(moment: dt.datetime) -> str:
-    """The least id of a thing made at this moment (UUIDv7: its first 48 bits are milliseconds)."""
-    milliseconds = int((moment - _EPOCH) / dt.timedelta(milliseconds=1))
+def _id_at(moment: dt.datetime, later: dt.timedelta) -> str:
+    """The least id of a thing made so much after this moment (UUIDv7: its first 48 bits are
+    milliseconds).
+    """
+    milliseconds = int((moment - _EPOCH + later) / dt.timedelta(milliseconds=1))
     return f"{max(0, min(milliseconds, 2**48 - 1)):012x}{'0' * 20}"
 
 

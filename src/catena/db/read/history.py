@@ -120,6 +120,8 @@ async def _find_lines(
     """The page's lines in order, and the number of the last line that was looked at."""
     backwards = query.descending
     first, last = (place.before + 1, place.next) if backwards else (place.next, place.last)
+    if last < first:
+        return [], last if backwards else first
     if query.reference is not None:
         found = await find_lines_by_reference(connection, ledger, account, query, last)
         rows = [row for row in found if row["number"] >= first]
