@@ -61,7 +61,9 @@ TWINS = [
     Twin(
         "takes an answer under an old fence",
         Replacement(
-            "catena.journal.chains", "if row is None or row.fence != fence:", "if row is None:"
+            "catena.journal.chains",
+            "if row is None or row.fence != fence or begun:",
+            "if row is None:",
         ),
     ),
 ]
