@@ -11,7 +11,7 @@ from hypothesis.errors import Flaky
 from tests.postgres import Database
 from tests.twins.planting import Replacement, planted
 
-EXAMPLES, STEPS = 12, 20
+EXAMPLES, STEPS = 40, 20
 
 
 class Twin(NamedTuple):
