@@ -21,12 +21,14 @@ from catena.db.embedded.postmaster import wait_until_gone
 from catena.db.embedded.server import SETTINGS
 from tests.postgres import QUICK_AND_FORGETFUL, ask
 
-# A process that uses the server until it is told to go, or is killed.
+# A process that uses the server until it is told to go, or is killed. A shell's background jobs, of
+# which these tests may be one, ignore SIGINT.
 USER = f"""
-import sys
+import signal, sys
 from pathlib import Path
 from catena.db.embedded import start_embedded
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 server = start_embedded(Path(sys.argv[1]), settings={QUICK_AND_FORGETFUL})
 print(server.pid, server.joined, flush=True)
 sys.stdin.readline()
