@@ -16,7 +16,14 @@ from catena.chains.definition import (
     read_definition,
     read_step,
 )
-from catena.chains.needs import named_accounts, named_entries, system_accounts, wanted_accounts
+from catena.chains.needs import (
+    named_accounts,
+    named_entries,
+    references_of,
+    system_accounts,
+    wanted_accounts,
+)
+from catena.chains.step_types import Answer, Outcome
 from catena.ledger.accounts import SystemRole, system_account_id
 from tests.chains.books import LEDGER
 from tests.chains.shapes import CATALOGUE, A, B, call, needs, reserve, transfer
@@ -160,3 +167,12 @@ def test_the_accounts_that_a_chain_may_need_next() -> None:
     assert wanted_accounts(story.chain, LEDGER, CATALOGUE) == {A, B}
     broken = Story(Step("sum", "entry", {"lines": {"cel": "[1 / 0]"}}), open=True)
     assert wanted_accounts(broken.chain, LEDGER, CATALOGUE) == set()
+
+
+def test_what_gateways_call_what_steps_have_asked() -> None:
+    """Where the step names its gateway, and the gateway has named it."""
+    story = Story(call("one", inputs={"gateway": "sandbox"}), call("two"), check=False)
+    assert references_of(story.chain) == set()
+    for name in ("one", "two"):
+        story.call(name, Answer(Outcome.APPROVED, {"reference": f"ch_{name}"}))
+    assert references_of(story.chain) == {("sandbox", "ch_one", "one")}

@@ -16,15 +16,8 @@ from catena.ledger.accounts import Side
 from catena.ledger.corrections import (
     PENDING,
     Correction,
-    describe_shares,
-    entry_amount,
-    mirror_lines,
-    record_refund,
-    record_reversal,
-    refund_lines,
-    refuse_refund,
-    refuse_reversal,
-    split_refund,
+    draft_correction,
+    record_correction,
     sum_refunded,
 )
 from catena.ledger.entries import Draft, Entry, EntryType, Line
@@ -44,7 +37,7 @@ class Desk:
     entries: dict[str, Entry] = field(default_factory=dict)
     corrections: dict[str, Correction] = field(default_factory=dict)
 
-    def post(self, type: EntryType, lines: Sequence[Line], **more: str) -> Entry:
+    def post(self, type: EntryType, lines: Sequence[Line], **more: str | None) -> Entry:
         """Post an entry; its id is its number."""
         id = str(len(self.entries) + 1)
         entry = Entry(id, int(id), type, lines, NOW, NOW, **more)
@@ -53,32 +46,24 @@ class Desk:
 
     def reverse(self, entry: Entry) -> Entry | str:
         """Post a reversal, or give the refusal's code."""
-        refusal = refuse_reversal(entry, self.entries, self.corrections)
-        if refusal is not None:
-            return _code(refusal)
-        record_reversal(entry, self.entries, self.corrections)
-        reversal = self.post(EntryType.REVERSAL, mirror_lines(entry.lines), corrects=entry.id)
-        for correction in self.corrections.values():
-            if correction.reversal == PENDING:
-                correction.reversal = reversal.id
-        return reversal
+        return self.correct(Draft(EntryType.REVERSAL, (), corrects=entry.id), entry)
 
     def refund(self, entry: Entry, amount: int | None = None) -> Entry | str:
         """Post a refund of the amount or of what is left, or give the refusal's code."""
-        correction = self.corrections[entry.id]
-        if amount is None:
-            amount = entry_amount(entry) - sum_refunded(entry, correction.shares)
-        refusal = refuse_refund(entry, correction, amount)
-        if refusal is not None:
-            return _code(refusal)
-        shares = split_refund(entry, correction, amount)
-        record_refund(correction, shares)
-        return self.post(
-            EntryType.REFUND,
-            refund_lines(entry, shares),
-            corrects=entry.id,
-            details=describe_shares(shares),
-        )
+        return self.correct(Draft(EntryType.REFUND, (), corrects=entry.id), entry, amount)
+
+    def correct(self, draft: Draft, entry: Entry, amount: int | None = None) -> Entry | str:
+        """Post a correction, or give the refusal's code."""
+        books = (self.entries, self.corrections)
+        found = draft_correction(draft, entry, *books, amount)
+        if isinstance(found, Refusal):
+            return found.code.code
+        record_correction(found, entry, *books)
+        made = self.post(found.type, found.lines, corrects=entry.id, details=found.details)
+        for correction in self.corrections.values():
+            if correction.reversal == PENDING:
+                correction.reversal = made.id
+        return made
 
     def is_open(self, entry: Entry) -> bool:
         """Whether no reversal of it is in force."""
@@ -92,10 +77,6 @@ class Desk:
         """Another desk that has done the same."""
         corrections = {id: copy(correction) for id, correction in self.corrections.items()}
         return Desk(dict(self.entries), corrections)
-
-
-def _code(refusal: Refusal) -> str:
-    return refusal.code.code
 
 
 def posted(entry: Entry | str) -> Entry:
@@ -387,3 +368,13 @@ def _try_everything(desk: Desk, naive: NaiveLedger, steps: int) -> int:
         if steps > 1:
             tried += _try_everything(after, naive_after, steps - 1)
     return tried
+
+
+def test_a_chain_corrects_no_correction() -> None:
+    """What that had undone would be open to others, and closed again by the chain's rollback."""
+    desk = Desk()
+    paid = desk.post(EntryType.TRANSFER, [debit("a", 5), credit("b", 5)])
+    undone = posted(desk.reverse(paid))
+    within = Draft(EntryType.REVERSAL, (), corrects=undone.id, chain="cte_1", step="back")
+    assert desk.correct(within, undone) == "correction_in_chain"
+    assert desk.correct(within._replace(chain=None), undone) != "correction_in_chain"

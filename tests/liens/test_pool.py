@@ -30,6 +30,7 @@ class Books:
             Account("frozen", liability, "USD", credits=100, status=AccountStatus.FROZEN),
             Account("closed", liability, "USD", status=AccountStatus.CLOSED),
             Account("bank", AccountType.ASSET, "USD", floor=None, debits=200),
+            Account("till", AccountType.ASSET, "USD", debits=200),
         ]
         self.accounts = {account.id: account for account in accounts}
         self.pool = Pool()
@@ -97,6 +98,7 @@ def test_a_reservation_is_the_chains_alone(books: Books) -> None:
         ("frozen", 1, RefusalCode.ACCOUNT_FROZEN),
         ("closed", 1, RefusalCode.ACCOUNT_CLOSED),
         ("bank", 1, RefusalCode.NO_FLOOR),
+        ("till", 1, RefusalCode.NOT_RESERVABLE),
         ("ada", 0, RefusalCode.AMOUNT_NOT_POSITIVE),
         ("ada", 101, RefusalCode.INSUFFICIENT_FUNDS),
         ("line", 51, RefusalCode.INSUFFICIENT_FUNDS),
