@@ -16,10 +16,10 @@ PIP = -m pip install --quiet --disable-pip-version-check --no-input
 PYTEST = $(BIN)/python -m pytest -n $(JOBS)
 
 help:
-	@echo 'make up         start the service: its address, a key, and two stories'
+	@echo 'make up         start the service: its address, a key, a sandbox gateway, and stories'
 	@echo 'make test       the tests, without the long ones and the oracles'
 	@echo 'make test-long  all of them but the oracles, at full counts'
-	@echo 'make oracles    ask hledger, beancount and spin whether we are right (ALLOW_MISSING=1: those there are)'
+	@echo 'make oracles    ask programs of others whether we are right (ALLOW_MISSING=1: those there are)'
 	@echo 'make check      lint, format, types, import contracts'
 	@echo 'make cover      branch coverage of the pure rooms, which must be whole'
 	@echo 'make bench      the figures, side by side with pgbench'
@@ -38,8 +38,10 @@ test: $(VENV)/.dev
 test-long: $(VENV)/.dev
 	CATENA_LONG=1 $(PYTEST) -m 'not oracle' $(ARGS)
 
-oracles: $(VENV)/.dev $(ORACLES)/.installed
-	ALLOW_MISSING='$(ALLOW_MISSING)' PATH="$$PATH:$$PWD/$(ORACLES)/bin" $(PYTEST) -m oracle $(ARGS)
+oracles: $(VENV)/.dev $(ORACLES)/.installed $(ORACLES)/.node
+	ALLOW_MISSING='$(ALLOW_MISSING)' \
+		PATH="$$PATH:$$PWD/$(ORACLES)/bin:$$PWD/$(ORACLES)/node/node_modules/.bin" \
+		$(PYTEST) -m oracle $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -49,8 +51,12 @@ check: $(VENV)/.dev
 
 cover: $(VENV)/.dev
 	$(PYTEST) -m 'not oracle and not long' --cov=catena.money --cov=catena.ledger --cov=catena.liens \
-		--cov=catena.chains --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100 \
-		tests/test_money.py tests/ledger tests/liens tests/chains $(ARGS)
+		--cov=catena.chains --cov=catena.gateways.bank --cov=catena.reconciliation \
+		--cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100 \
+		tests/test_money.py tests/ledger tests/liens tests/chains tests/gateways/bank \
+		tests/reconciliation/test_matching.py tests/reconciliation/test_properties.py \
+		tests/reconciliation/test_report.py tests/reconciliation/test_reports.py \
+		tests/reconciliation/test_work.py $(ARGS)
 
 bench: $(VENV)/.dev $(PEERS)/.installed
 	PEERS='$(PEERS)' $(BIN)/python -m bench $(ARGS)
@@ -71,6 +77,8 @@ docs: $(VENV)/.dev
 		>docs/reference/states.md
 	$(BIN)/python -c 'from catena.chains.failures import render_failures as page; print(page(), end="")' \
 		>docs/reference/failures.md
+	$(BIN)/python -c 'from catena.sandbox.reference import render_sandbox as page; print(page(), end="")' \
+		>docs/reference/sandbox.md
 
 # --- environments: the stamps say which requirements are installed -----------------------------
 
@@ -100,8 +108,16 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.package
 	@touch $@
 
 $(ORACLES)/.installed: requirements/oracles.txt $(ORACLES)/bin/python
-	$(ORACLES)/bin/python $(PIP) --require-hashes -r requirements/oracles.txt
+	$(ORACLES)/bin/python $(PIP) --require-hashes --no-deps -r requirements/oracles.txt
 	@touch $@
+
+# Without npm there is nothing to install, and the tests say what is missing.
+$(ORACLES)/.node: requirements/node/package-lock.json $(ORACLES)/bin/python
+	@mkdir -p $(ORACLES)/node
+	cp requirements/node/package.json requirements/node/package-lock.json $(ORACLES)/node
+	if command -v npm >/dev/null; then \
+		npm ci --prefix $(ORACLES)/node --ignore-scripts --no-audit --no-fund && touch $@; \
+	fi
 
 $(PEERS)/.installed: requirements/peers.txt $(PEERS)/bin/python
 	$(PEERS)/bin/python $(PIP) --require-hashes -r requirements/peers.txt

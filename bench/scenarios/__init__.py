@@ -5,6 +5,7 @@ from bench.scenarios import (
     baseline,
     batches,
     chains,
+    deposits,
     growth,
     history,
     memory,
@@ -32,4 +33,5 @@ SCENARIOS = (
     waking.SCENARIO,
     takeover.SCENARIO,
     previews.SCENARIO,
+    deposits.SCENARIO,
 )

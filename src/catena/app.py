@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -28,11 +29,17 @@ from catena.engine.plugins import load_plugins, make_catalogue, opening
 from catena.engine.stray import StrayStep
 from catena.engine.worker import Worker
 from catena.errors import SetupError
+from catena.flows.notices import Intake
+from catena.flows.sweep import Sweep, keep_sweeping
+from catena.gateways.config import GatewayConfig, connect_gateway
+from catena.gateways.registry import Connection, Gateways
+from catena.gateways.steps import gateway_steps
 from catena.ids import IdSource, count_requests, new_id, random_fraction
 from catena.journal import Journal
 from catena.journal.cards import Cards
 from catena.outside.client import OutsideClient
 from catena.outside.signing import SIGNING, derive_secret
+from catena.reconciliation.reconciler import Reconciler
 from catena.settings import Settings
 
 __all__ = ["App", "Urls", "find_database", "open_app"]
@@ -58,6 +65,10 @@ class App(NamedTuple):
     callers: Callers
     ledgers: Ledgers
     catalogue: Catalogue
+    gateways: Gateways
+    connect: Callable[[GatewayConfig], Awaitable[Connection]]
+    intake: Intake
+    reconciler: Reconciler
     cursor_secret: bytes
     clock: Clock
     new_id: IdSource
@@ -95,46 +106,46 @@ async def open_app(
     new_id: IdSource = new_id,
     works: bool = True,
     listens: bool = False,
+    connections: Sequence[GatewayConfig] = (),
 ) -> AsyncIterator[App]:
     """Every part over a migrated database; at the end what waits is finished first.
 
     `works`: a worker runs inside, and takes what is due in any ledger; those of other processes are
-    told of what it has no hands for. `listens`: it hears what other processes tell.
+    told of what it has no hands for. `listens`: it hears what other processes tell. `connections`:
+    the gateways that there are, in ledgers that are there.
     """
     async with AsyncExitStack() as stack:
-        with telling_plainly():
-            pool = await open_pool(settings, url)
-            stack.push_async_callback(_close_pool, pool, settings.shutdown_seconds)
-            async with pool.acquire() as connection:
-                cursor_secret = await read_secret(connection, "cursor")
-                signing_secret = await read_secret(connection, SIGNING)
-            ledgers = Ledgers(pool, settings.credential_cache_seconds)
-            await ledgers.refresh()
-        client = await stack.enter_async_context(OutsideClient(settings))
-        secret_of = partial(derive_secret, signing_secret)
-        private = settings.allow_private_addresses
-        http_step = HttpStep(client, secret_of, clock, allows_private=private)
-        chain_step = ChainStep()
-        stray_step = StrayStep()
-        plugins = load_plugins()
-        catalogue = make_catalogue([http_step, chain_step, stray_step, *plugins])
+        pool, ledgers, cursor_secret, signing_secret = await _open_database(stack, settings, url)
+        gateways = Gateways()
+        connect = partial(_connect, gateways, await _open_gateway_client(stack, settings), clock)
+        for config in connections:
+            await connect(ledgers, config)
+        http_step = await _open_http_step(stack, settings, signing_secret, clock)
+        chain_step, stray_step, plugins = ChainStep(), StrayStep(), load_plugins()
+        catalogue = make_catalogue(
+            [http_step, chain_step, stray_step, *gateway_steps(gateways), *plugins]
+        )
         if works:  # before the worker and the journal, so that they end first
             await stack.enter_async_context(opening(plugins, settings.shutdown_seconds))
         stray_step.attach(catalogue)
-        seconds = settings.lease_seconds, settings.call_seconds
-        cards = Cards(catalogue, random_fraction, *seconds)
+        cards = Cards(catalogue, random_fraction, settings.lease_seconds, settings.call_seconds)
         journal = Journal(pool, settings, clock, cards)
         stack.push_async_callback(_finish, journal.close, settings.shutdown_seconds, "journal")
         balances = SharedReads(pool, settings)
         stack.push_async_callback(balances.close)
-        callers = Callers(pool, settings.credential_cache_seconds)
         chain_step.attach(catalogue, pool, journal, ledgers.find_any)
+        intake = Intake(pool, journal, catalogue)
+        reconciler = Reconciler.open(pool, settings, clock, new_id, gateways, ledgers.find_any)
         teller = Teller(pool)
         stack.push_async_callback(teller.close)
         if works:
             find = ledgers.find_number
             worker = Worker(pool, journal, catalogue.outside, find, settings, teller.tell)
             stack.push_async_callback(_finish, worker.close, settings.shutdown_seconds, "worker")
+            sweep = Sweep(pool, intake.take_again, settings.notice_sweep_items)
+            theirs = partial(_list_ledgers, gateways)
+            _keep(stack, keep_sweeping(sweep, theirs, ledgers.find_any, settings), "sweep notices")
+            _keep(stack, reconciler.keep_turns(), "reconcile daily")
             if listens and settings.database_connections > 1:  # it keeps one for itself
                 _keep(stack, keep_listening(pool, worker.wake), "hear hints")
         else:
@@ -145,14 +156,80 @@ async def open_app(
             pool,
             journal,
             balances,
-            callers,
+            Callers(pool, settings.credential_cache_seconds),
             ledgers,
             catalogue,
+            gateways,
+            partial(connect, ledgers),
+            intake,
+            reconciler,
             cursor_secret,
             clock,
             new_id,
             count_requests(),
         )
+
+
+class _Database(NamedTuple):
+    """What is read of a database before anything else."""
+
+    pool: Pool
+    ledgers: Ledgers
+    cursor_secret: bytes
+    signing_secret: bytes
+
+
+async def _open_database(stack: AsyncExitStack, settings: Settings, url: str) -> _Database:
+    """A pool over a migrated database, and what the installation keeps there."""
+    with telling_plainly():
+        pool = await open_pool(settings, url)
+        stack.push_async_callback(_close_pool, pool, settings.shutdown_seconds)
+        async with pool.acquire() as connection:
+            cursor_secret = await read_secret(connection, "cursor")
+            signing_secret = await read_secret(connection, SIGNING)
+        ledgers = Ledgers(pool, settings.credential_cache_seconds)
+        await ledgers.refresh()
+    return _Database(pool, ledgers, cursor_secret, signing_secret)
+
+
+async def _open_http_step(
+    stack: AsyncExitStack, settings: Settings, secret: bytes, clock: Clock
+) -> HttpStep:
+    """The step that calls partners, each with a secret of its own."""
+    client = await stack.enter_async_context(OutsideClient(settings))
+    private = settings.allow_private_addresses
+    return HttpStep(client, partial(derive_secret, secret), clock, allows_private=private)
+
+
+async def _open_gateway_client(stack: AsyncExitStack, settings: Settings) -> OutsideClient:
+    """Who names a gateway's address is the operator: it may be a private one."""
+    client = OutsideClient(replace(settings, allow_private_addresses=True))
+    return await stack.enter_async_context(client)
+
+
+async def _connect(
+    gateways: Gateways,
+    client: OutsideClient,
+    clock: Clock,
+    ledgers: Ledgers,
+    config: GatewayConfig,
+) -> Connection:
+    """Take in a gateway. Raises SetupError."""
+    known = {ledger.id for ledger in await ledgers.refresh()}
+    if config.ledger is None and len(known) != 1:
+        raise SetupError(f"The gateway {config.name}: say which `ledger` it is of.")
+    ledger = config.ledger or known.pop()
+    if config.ledger is not None and ledger not in known:
+        raise SetupError(f"The gateway {config.name}: there is no ledger {ledger}.")
+    try:
+        return gateways.add(ledger, connect_gateway(config, client, clock))
+    except ValueError as error:
+        raise SetupError(str(error)) from error
+
+
+def _list_ledgers(gateways: Gateways) -> set[str]:
+    """Those that have gateways."""
+    return {connection.ledger for connection in gateways}
 
 
 def _keep(stack: AsyncExitStack, work: Coroutine[object, object, None], name: str) -> None:

@@ -33,6 +33,7 @@ __all__ = [
     "DatabaseUnavailable",
     "EmbeddedPostgresError",
     "Forbidden",
+    "ForgedWebhook",
     "IdempotencyKeyInUse",
     "IdempotencyKeyRequired",
     "IdempotencyKeyReused",
@@ -221,6 +222,14 @@ class Unauthenticated(CatenaError):
     code = "unauthenticated"
     title = "The request needs a valid credential"
     remedy = "Send Authorization: Bearer with an API key."
+
+
+class ForgedWebhook(CatenaError):
+    """A webhook is not signed by the gateway that it names, or was signed too long ago."""
+
+    code = "forged_webhook"
+    title = "The webhook is not signed by this gateway"
+    remedy = "Check the signing secret, and the clock, of the connection."
 
 
 class Forbidden(CatenaError):

@@ -20,14 +20,21 @@ from catena.errors import InvalidId
 __all__ = [
     "ACCOUNT",
     "CHAIN",
+    "DEPOSIT",
     "ENTRY",
     "EVENT",
+    "GATEWAY",
     "HOLD",
+    "IMPORT",
+    "ITEM",
     "KEY",
     "LEDGER",
     "LIEN",
     "POSITION_MAX",
+    "REFUND",
     "REQUEST",
+    "RUN",
+    "WITHDRAWAL",
     "IdSource",
     "Numbering",
     "count_requests",
@@ -49,6 +56,13 @@ EVENT: Final = "evt_"
 CHAIN: Final = "cte_"
 LIEN: Final = "lien_"
 HOLD: Final = "hold_"
+DEPOSIT: Final = "dep_"
+WITHDRAWAL: Final = "wdr_"
+REFUND: Final = "rfd_"
+GATEWAY: Final = "gw_"
+IMPORT: Final = "stm_"
+RUN: Final = "run_"
+ITEM: Final = "rec_"
 KEY: Final = "key_"
 REQUEST: Final = "req_"
 

@@ -93,6 +93,35 @@ class Settings:
     keep_alive_seconds: int = _setting(30, "How long an idle HTTP connection is kept.")
     shutdown_seconds: int = _setting(10, "How long a stop waits for requests under way.")
 
+    gateways_file: str = _setting(
+        "", "The TOML file that lists the payment gateways; docs/guides/gateways.md."
+    )
+
+    notice_sweep_seconds: float = _setting(
+        5.0,
+        "How often a worker tries those notices of gateways again that it could not match; a round"
+        " of them.",
+    )
+    notice_sweep_items: int = _setting(
+        200, "Notices of one ledger that are tried again in one round, at most."
+    )
+
+    reconciliation_hour: int = _setting(
+        3, "The hour of UTC at which each gateway that lists what it has done is reconciled."
+    )
+    reconciliation_days: float = _setting(
+        5.0, "How far apart, in days, both sides may have the same thing; then one is missing."
+    )
+    reconciliation_lease_seconds: float = _setting(
+        900.0, "How long a process has a gateway's daily run, before another may take it over."
+    )
+    reconciliation_poll_seconds: float = _setting(
+        60.0, "How often a worker looks whether a gateway's daily run is due."
+    )
+    cut_characters: int = _setting(
+        16, "How much of a reference a bank must leave for it to count as one that was cut short."
+    )
+
     allow_private_addresses: bool = _setting(
         default=False,
         doc="Whether partners may be called at addresses that are not public: 1, 0, true or false.",
@@ -125,6 +154,11 @@ class Limits:
     batch_operations: int = _setting(10_000, "Operations of one batch request, at most.")
     entry_lines: int = _setting(200, "Lines of one entry, at most.")
     entry_fees: int = _setting(20, "Fees of one entry, at most.")
+    statement_bytes: int = _setting(67_108_864, "Size of a statement that is sent in, at most.")
+    report_rows: int = _setting(
+        1_000, "Rows of one list that a report shows as a page, at most; as CSV it has them all."
+    )
+    webhook_bytes: int = _setting(1_048_576, "Size of a gateway's webhook, at most.")
     head_bytes: int = _setting(65_536, "Size of a request's line and headers, at most (roughly).")
     body_bytes: int = _setting(65_536, "Size of a request body, at most.")
     batch_body_bytes: int = _setting(8_388_608, "Size of a batch request's body, at most.")

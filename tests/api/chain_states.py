@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.api.reconciled import place_of_run
 from tests.chain_bodies import keep, make_chain, pay, wait
 from tests.server import Api
 from tests.street import call
@@ -24,6 +25,8 @@ def wait_until(service: Api, path: str, name: str, state: str) -> dict[str, Any]
 
 def place_of(service: Api, operation: str, al: str, bo: str, street: str) -> dict[str, str]:
     """The parameters of a path that this operation can be done at."""
+    if "reconcil" in operation or operation == "book_fees":
+        return place_of_run(service, operation)
     if operation in {"capture_hold", "void_hold", "get_hold"}:
         body = {"account_id": al, "amount": 500, "currency": "USD", "expires_seconds": 60}
         hold = service.make("/v1/holds", {**body, "destination_account_id": bo})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -94,13 +94,20 @@ def localise(text: str, ids: dict[str, str]) -> str:
     return text
 
 
+def shown_bodies(operation: Mapping[str, Any]) -> list[Any]:
+    """The examples of an operation's body in JSON."""
+    media = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    examples = [one["value"] for one in media.get("examples", {}).values()]
+    return [media["example"], *examples] if "example" in media else examples
+
+
 @each
 @given(data=st.data())
 def test_bodies(service: Api, ids: dict[str, str], data: st.DataObject) -> None:
     """Examples with any value in any place, on every operation that takes a body."""
-    writes = [row for row in service.contract.operations if "requestBody" in row[3]]
+    writes = [row for row in service.contract.operations if shown_bodies(row[3])]
     method, path, _, operation = data.draw(st.sampled_from(writes))
-    good = operation["requestBody"]["content"]["application/json"]["example"]
+    good = data.draw(st.sampled_from(shown_bodies(operation)))
     body = json.loads(localise(json.dumps(good), ids))
     for _ in range(data.draw(st.integers(1, 3))):
         place = data.draw(st.sampled_from(sorted(list_places(body), key=repr)))

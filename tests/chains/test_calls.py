@@ -572,6 +572,41 @@ def test_a_partner_that_has_taken_it_says_so_twice() -> None:
     assert story.state == "rolled_back"
 
 
+UNHEARD = Answer(Outcome.UNKNOWN)
+
+
+@pytest.mark.parametrize("before", [PENDING, LOST])
+def test_a_partner_that_says_that_it_is_time_to_ask_is_asked_now(before: Answer) -> None:
+    """Once: what is due anyway, or is being asked for the first time, is as it was."""
+    story = Story(call("call"))
+    made = story.begin("call")
+    assert not story.do(answers.hear, key_of(story), UNHEARD)
+    story.answer(made, before)
+    state = story.states()
+    assert story.do(answers.hear, key_of(story), UNHEARD)
+    assert story.states() == state
+    assert story.chain.steps["call"].due_at == story.books.now
+    assert not story.do(answers.hear, key_of(story), UNHEARD)
+    story.call("call", APPROVED)
+    assert story.state == "completed"
+    assert not story.do(answers.hear, key_of(story), UNHEARD)
+
+
+def test_an_undo_is_asked_for_now_too() -> None:
+    """When it is unknown; not one that is being made, or was refused."""
+    story = Story(call("call"), Step("wait", "wait", {}))
+    story.call("call")
+    key = key_of(story, forward=False)
+    assert not story.do(answers.hear, key, UNHEARD)
+    story.do(machine.cancel, Failure("cancelled"), None)
+    undone = story.begin("call")
+    assert not story.do(answers.hear, key, UNHEARD)
+    story.answer(undone, LOST)
+    assert story.do(answers.hear, key, UNHEARD)
+    story.call("call", APPROVED)
+    assert story.state == "rolled_back"
+
+
 def test_what_is_said_of_another_key_is_not_heard() -> None:
     """Of a round that is over, one that was never begun, a step that is not there."""
     story = Story(call("call", retry=Retry(3, first_seconds=60)))

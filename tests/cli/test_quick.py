@@ -20,9 +20,10 @@ print(*(name for name in {heavy} if name in sys.modules))
     [
         ("import catena.cli", ""),
         ("import catena.cli.up, catena.cli.migrate, catena.cli.demo, catena.cli.keys", ""),
+        ("import catena.cli.sandbox, catena.cli.gateways", ""),
         ("import catena.cli.serve", "rich structlog"),
     ],
-    ids=["main", "most", "serve"],
+    ids=["main", "most", "gateways", "serve"],
 )
 def test_a_command_is_quick_to_name(imports: str, allowed: str) -> None:
     """Importing a command's file imports neither the API nor the database nor the client."""
@@ -38,5 +39,6 @@ def test_help_names_every_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "catena.cli", "--help"], capture_output=True, text=True, check=True
     )
-    for command in ("up", "serve", "migrate", "demo", "verify", "export", "bench", "keys"):
+    commands = "up serve worker migrate demo verify export bench gateways sandbox keys"
+    for command in commands.split():
         assert f" {command} " in done.stdout

@@ -271,6 +271,10 @@ GRANTED = {
     ("ledgers", "INSERT"),
     ("ledgers", "UPDATE"),
     ("positions", "INSERT"),
+    ("reconciliation_findings", "INSERT"),
+    ("reconciliations", "INSERT"),
+    ("statement_imports", "INSERT"),
+    ("statement_lines", "INSERT"),
 }
 
 
@@ -326,6 +330,11 @@ async def test_the_service_has_no_right_to_write_money(database: Database) -> No
         "DELETE FROM work",
         "SELECT journal_check_chains(1, '{}')",
         "SELECT journal_write_chains(1, 0, now(), '{}')",
+        "UPDATE statement_lines SET amount = 0",
+        "DELETE FROM reconciliations",
+        "UPDATE reconciliation_items SET state = 'cleared'",
+        "INSERT INTO reconciliation_changes SELECT * FROM reconciliation_changes",
+        "SELECT journal_write_items(1, '', 0, 0, now(), '{}')",
         "ALTER TABLE lines DISABLE TRIGGER ALL",
         "SET ROLE catena_owner",
     ],

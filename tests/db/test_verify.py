@@ -17,6 +17,7 @@ from tests.books import RandomBook, write_book
 from tests.chain_corruptions import CHAIN_CORRUPTIONS
 from tests.corruptions import CORRUPTIONS, Corruption, Spoiled, name_row, spoil
 from tests.postgres import Database
+from tests.reconciliation.spoiling import RECONCILIATION_CORRUPTIONS
 
 
 @asynccontextmanager
@@ -56,7 +57,7 @@ async def test_spoiled_rows_are_named(spoiled: Spoiled, corruption: Corruption) 
 def test_every_check_catches_something() -> None:
     """The table of corruptions tries every check that there is."""
     claims = {claim for check in CHECKS for claim in check.name.split(", ")}
-    corruptions = (*CORRUPTIONS, *CHAIN_CORRUPTIONS)
+    corruptions = (*CORRUPTIONS, *CHAIN_CORRUPTIONS, *RECONCILIATION_CORRUPTIONS)
     assert {row.split()[0] for corruption in corruptions for row in corruption.findings} == claims
     assert all(check.claim.endswith(".") or check.claim.endswith(")") for check in CHECKS)
 

@@ -305,6 +305,7 @@ def test_codes_are_closed_and_stable() -> None:
         "account_in_use",
         "floor_not_changeable",
         "floor_above_balance",
+        "item_not_open",
     ]
     assert all(code.title and code.remedy for code in RefusalCode)
 

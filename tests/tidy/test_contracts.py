@@ -16,6 +16,8 @@ OFFENCES = {
     "the driver outside of db": ("journal/stray.py", "import asyncpg\n"),
     "a clock in a pure room": ("ledger/stray.py", "import time\n"),
     "a file in a pure room": ("money.py", "import pathlib\n"),
+    "the journal in an adapter": ("gateways/stripe/stray.py", "import catena.journal\n"),
+    "the books in the sandbox": ("sandbox/stray.py", "import catena.ledger\n"),
 }
 
 

@@ -58,9 +58,12 @@ def test_requirements_agree() -> None:
 
 
 def test_copyleft_stays_outside() -> None:
-    """Beancount is under the GPL: neither the service nor its tests can import it."""
-    assert "beancount" in read_pins("oracles")
-    assert "beancount" not in read_pins("dev")
+    """Beancount and localstripe are under the GPL: neither the service nor its tests can import
+    them.
+    """
+    copyleft = {"beancount", "localstripe"}
+    assert copyleft <= read_pins("oracles").keys()
+    assert copyleft & read_pins("dev").keys() == set()
 
 
 def test_no_file_knows_this_machine() -> None:

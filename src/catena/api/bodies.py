@@ -39,11 +39,13 @@ __all__ = [
     "ChainId",
     "CurrencyCode",
     "Expression",
+    "GatewayName",
     "JsonObject",
     "JsonValue",
     "LineRole",
     "Metadata",
     "Moment",
+    "Note",
     "RateText",
     "Reference",
     "SearchReference",
@@ -119,6 +121,16 @@ Through = Annotated[
     str,
     StringConstraints(pattern=rf"^(clearing|holding|losses|suspense|{_OF_A_GATEWAY})$"),
     Field(description="The platform's account on the other side.", examples=["clearing"]),
+]
+GatewayName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,29}$"),
+    Field(description="One of the installation's gateways.", examples=["sandbox"]),
+]
+Note = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=LIMITS.note_characters, pattern=_NO_NUL),
+    Field(description="What the payer, or who is paid, reads."),
 ]
 Text = Annotated[
     str, StringConstraints(min_length=1, max_length=LIMITS.text_characters, pattern=_NO_NUL)

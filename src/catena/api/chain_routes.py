@@ -48,7 +48,7 @@ def add_command(
     """A route that tells a chain something. `waits`: it can be asked to wait for its end."""
 
     async def post(request: Request) -> Response:
-        return respond(await run_and_wait(request, write))
+        return respond(await run_and_wait(request, write, made=201 if created else 200))
 
     created = write is CREATE
     done = "The chain: it has ended, or does nothing until it is told to."

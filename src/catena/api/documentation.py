@@ -12,7 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import metadata, resources
-from typing import Any, Final, TypeVar
+from types import UnionType
+from typing import Any, Final, NamedTuple, TypeVar, get_args
 
 import msgspec
 from fastapi import APIRouter
@@ -23,15 +24,22 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
 
-from catena.api.bodies import CURRENCY_PATTERN, STEP_PATTERN, Body, id_pattern
+from catena.api.bodies import Body
+from catena.api.parameters import HEADERS, IN_PATHS, SENT, SENT_WITH
 from catena.api.problems import PROBLEM_JSON, Problem, status_of
 from catena.chains.refusals import ChainRefusal
 from catena.errors import CatenaError, NotFound, SetupError
-from catena.ids import ACCOUNT, CHAIN, ENTRY, HOLD, LEDGER, LIEN, REQUEST
 from catena.ledger.refusals import RefusalCode
-from catena.settings import LIMITS
 
-__all__ = ["DESCRIPTION", "describe", "list_codes", "make_openapi", "render_openapi", "router"]
+__all__ = [
+    "DESCRIPTION",
+    "Choice",
+    "describe",
+    "list_codes",
+    "make_openapi",
+    "render_openapi",
+    "router",
+]
 
 router = APIRouter(include_in_schema=False)
 
@@ -49,14 +57,8 @@ _SHARED: Final[set[str]] = set()
 """Codes that alone stand for a status in some operation."""
 _REFUSALS: Final = frozenset(refusal.code for refusal in (*RefusalCode, *ChainRefusal))
 
-_EVERYWHERE: Final = (
-    "bad_request",
-    "unauthenticated",
-    "forbidden",
-    "internal_error",
-    "overloaded",
-    "database_unavailable",
-)
+_ALWAYS: Final = ("bad_request", "internal_error", "overloaded", "database_unavailable")
+_EVERYWHERE: Final = (*_ALWAYS, "unauthenticated", "forbidden")
 _OF_BODIES: Final = (
     "malformed_json",
     "payload_too_large",
@@ -77,42 +79,66 @@ _OF_HEADERS: Final = {
 }
 
 
+class Choice(NamedTuple):
+    """Several examples of one body, each with a name."""
+
+    examples: Mapping[str, Any]
+
+
 def describe(
     *,
-    answers: Mapping[int, tuple[str, type[msgspec.Struct], Any]],
+    answers: Mapping[int, tuple[str, type[msgspec.Struct] | UnionType, Any]],
     errors: Sequence[str] = (),
     body: type[Body] | None = None,
     example: Any = None,  # noqa: ANN401  # any JSON
     headers: Sequence[str] = ("Catena-Ledger",),
     sends: Sequence[str] = (),
     media: str = "application/json",
+    signed: bool = False,
 ) -> dict[str, Any]:
     """What a route adds to its operation in the document.
 
-    `answers`: for each status its meaning, shape and example. `errors`: codes, beside those that
-    follow from taking a body and these headers. `sends`: headers of an answer. `media`: how answers
-    are sent; the events of a stream have the shape each.
+    `answers`: for each status its meaning, shape (or one of several) and example. `errors`: codes,
+    beside those that follow from taking a body and these headers. `example`: of the body, or a
+    Choice of them. `sends`: headers of an answer.
+    `media`: how answers are sent; the events of a stream have the shape each. `signed`: a gateway
+    signs it, no key is needed.
     """
     keyed = ("Idempotency-Replayed",) if "Idempotency-Key" in headers else ()
     operation: dict[str, Any] = {
-        "parameters": [_HEADERS[name] for name in headers],
+        "parameters": [HEADERS[name] for name in headers],
         "responses": {
             str(status): _answer(*answer, (*sends, *keyed), media)
             for status, answer in answers.items()
         },
-        "security": [{"api_key": []}],
+        "security": [] if signed else [{"api_key": []}],
     }
-    codes = {*errors, *_EVERYWHERE, *(code for name in headers for code in _OF_HEADERS[name])}
+    if signed:
+        headers = ()
+        operation["parameters"] = []
+        content = {"application/json": {"schema": {"type": "object"}, **_show_body(example)}}
+        operation["requestBody"] = {"required": True, "content": content}
+    codes = {
+        *errors,
+        *(_ALWAYS if signed else _EVERYWHERE),
+        *(code for name in headers for code in _OF_HEADERS[name]),
+    }
     if body is not None:
         _keep(_BODIES, body)
         schema = {"$ref": _REF.format(name=body.__name__)}
-        content = {"application/json": {"schema": schema, "example": example}}
+        content = {"application/json": {"schema": schema, **_show_body(example)}}
         operation["requestBody"] = {"required": True, "content": content}
         codes.update(_OF_BODIES)
     for status in sorted({status_of(code) for code in codes}):
         these = sorted(code for code in codes if status_of(code) == status)
         operation["responses"][str(status)] = _problems(status, these, keyed)
     return operation
+
+
+def _show_body(example: object) -> dict[str, Any]:
+    if isinstance(example, Choice):
+        return {"examples": {name: {"value": one} for name, one in example.examples.items()}}
+    return {"example": example}
 
 
 def _keep(shapes: dict[str, type[_Shape]], shape: type[_Shape]) -> None:
@@ -124,13 +150,16 @@ def _keep(shapes: dict[str, type[_Shape]], shape: type[_Shape]) -> None:
 
 def _answer(
     meaning: str,
-    view: type[msgspec.Struct],
+    view: type[msgspec.Struct] | UnionType,
     example: object,
     headers: Sequence[str],
     media: str,
 ) -> dict[str, Any]:
-    _keep(_VIEWS, view)
-    schema = {"$ref": _REF.format(name=view.__name__)}
+    shapes = get_args(view) or (view,)
+    for shape in shapes:
+        _keep(_VIEWS, shape)
+    refs = [{"$ref": _REF.format(name=shape.__name__)} for shape in shapes]
+    schema = {"anyOf": refs} if len(refs) > 1 else refs[0]
     return {
         "description": meaning,
         "headers": _send(*headers),
@@ -157,85 +186,13 @@ def _show_problems(status: int, codes: Sequence[str], headers: Sequence[str]) ->
     examples = {code: {"$ref": f"#/components/examples/{code}"} for code in codes}
     return {
         "description": "One of: " + ", ".join(f"`{code}`" for code in codes) + ".",
-        "headers": _send(*_SENT_WITH.get(status, ()), *headers),
+        "headers": _send(*SENT_WITH.get(status, ()), *headers),
         "content": {PROBLEM_JSON: {"schema": schema, "examples": examples}},
     }
 
 
 def _send(*names: str) -> dict[str, Any]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in ("Request-Id", *names)}
-
-
-def _sent(meaning: str, example: str) -> dict[str, Any]:
-    return {"description": meaning, "schema": {"type": "string"}, "example": example}
-
-
-_SENT_WITH: Final = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}
-_SENT: Final = {
-    "Preference-Applied": _sent("There when the request waited as it preferred.", "wait"),
-    "ETag": _sent("The account's revision, for If-Match.", '"1"'),
-    "Idempotency-Replayed": _sent("There when the key was answered before.", "true"),
-    "Link": _sent("Where the next page is; left out on the last one.", '</...>; rel="next"'),
-    "Location": _sent("The path of what was made.", "/v1/accounts/..."),
-    "Request-Id": _sent("Of this request; also in problems.", f"{REQUEST}{'0' * 31}1"),
-    "Retry-After": _sent("Seconds.", "1"),
-    "WWW-Authenticate": _sent("How to authenticate.", 'Bearer realm="catena"'),
-}
-
-_HEADERS: Final = {
-    "Catena-Ledger": {
-        "name": "Catena-Ledger",
-        "in": "header",
-        "description": "The ledger's id. Left out: the only one that the credential may use.",
-        "schema": {"type": "string", "pattern": id_pattern(LEDGER)},
-    },
-    "Idempotency-Key": {
-        "name": "Idempotency-Key",
-        "in": "header",
-        "required": True,
-        "description": "1 to 255 printable ASCII characters of the caller's own, one per intent.",
-        "schema": {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": LIMITS.idempotency_key_characters,
-        },
-        "example": "7f1c2a3e-8d54-4c9b-9a63-0c5d8a1b2e4f",
-    },
-    "If-Match": {
-        "name": "If-Match",
-        "in": "header",
-        "required": True,
-        "description": "The ETag of the revision that was read, or * for any.",
-        "schema": {"type": "string"},
-        "example": '"1"',
-    },
-    "Prefer": {
-        "name": "Prefer",
-        "in": "header",
-        "description": "wait=n: answer when the chain has ended, or after n seconds as it stands"
-        f" ({LIMITS.wait_seconds} at most). A repeated key is answered at once.",
-        "schema": {"type": "string"},
-        "example": "wait=1",
-    },
-    "Last-Event-ID": {
-        "name": "Last-Event-ID",
-        "in": "header",
-        "description": "The number of the last event that was seen; left out: from the first.",
-        "schema": {"type": "string"},
-        "example": "3",
-    },
-}
-_IN_PATHS: Final = {
-    "account_id": id_pattern(ACCOUNT),
-    "entry_id": id_pattern(ENTRY),
-    "ledger_id": id_pattern(LEDGER),
-    "chain_id": id_pattern(CHAIN),
-    "lien_id": id_pattern(LIEN),
-    "hold_id": id_pattern(HOLD),
-    "step": STEP_PATTERN,
-    "name": STEP_PATTERN,
-    "code": CURRENCY_PATTERN,
-}
 
 
 def make_openapi(routes: Sequence[BaseRoute]) -> dict[str, Any]:
@@ -256,7 +213,7 @@ def make_openapi(routes: Sequence[BaseRoute]) -> dict[str, Any]:
         "schemas": _make_schemas(document["components"]["schemas"]),
         "responses": shared,
         "examples": {code: {"value": _show(code)} for code in _list_examples(document)},
-        "headers": _SENT,
+        "headers": SENT,
         "securitySchemes": {
             "api_key": {"type": "http", "scheme": "bearer", "description": "An API key: ctk_..."}
         },
@@ -287,7 +244,7 @@ def _drop_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _in_path(name: str) -> dict[str, Any]:
-    schema = {"type": "string", "pattern": _IN_PATHS[name]}
+    schema = {"type": "string", "pattern": IN_PATHS[name]}
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
@@ -323,7 +280,7 @@ def _show(code: str) -> dict[str, Any]:
         "status": status_of(code),
         "detail": remedy,
         "retryable": transient,
-        "request_id": _SENT["Request-Id"]["example"],
+        "request_id": SENT["Request-Id"]["example"],
     }
 
 

@@ -18,6 +18,7 @@ from catena.auth.scopes import Scope
 from catena.db.pool import is_lost
 from catena.errors import DatabaseUnavailable
 from catena.journal import Journal
+from catena.reconciliation.reconciler import Reconciler
 
 __all__ = ["router"]
 
@@ -54,6 +55,7 @@ async def get_metrics(request: Request) -> Response:
     require(await authenticate(request), Scope.METRICS_READ)
     registry = CollectorRegistry()
     registry.register(_JournalCollector(app_of(request).journal))
+    registry.register(_ReconciliationCollector(app_of(request).reconciler))
     ProcessCollector(registry=registry)
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
@@ -79,6 +81,36 @@ class _JournalCollector(Collector):
                 metric.add_metric([ledger], getattr(counts, name))
             yield metric
 
+
+class _ReconciliationCollector(Collector):
+    """What this process has reconciled, by ledger and gateway."""
+
+    def __init__(self, reconciler: Reconciler) -> None:
+        self._reconciler = reconciler
+
+    def collect(self) -> Iterator[Metric]:
+        """Every figure, anew."""
+        counts = list(self._reconciler.counts.items())
+        for name, help_text in _RECONCILED.items():
+            family = GaugeMetricFamily if name in _STANDING else CounterMetricFamily
+            metric = family(f"catena_reconciliation_{name}", help_text, labels=_PLACE)
+            for place, figures in counts:
+                metric.add_metric(place, getattr(figures, name))
+            yield metric
+
+
+_PLACE = ("ledger", "gateway")
+_STANDING = frozenset({"open", "unexplained"})
+_RECONCILED = {
+    "statements": "Statements taken in.",
+    "lines": "Lines of statements taken in.",
+    "runs": "Runs made.",
+    "opened": "Discrepancies found.",
+    "cleared": "Discrepancies that are gone.",
+    "failures": "Daily runs that failed, and are tried again.",
+    "open": "Discrepancies on the work list after the last run.",
+    "unexplained": "Currencies of the last run with a difference that nothing explains.",
+}
 
 _COUNTED = {
     "commits": "Commits made.",

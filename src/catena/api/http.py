@@ -19,6 +19,7 @@ from catena.api import (
     chain_routes,
     documentation,
     entries,
+    gateway_routes,
     health,
     history,
     hold_routes,
@@ -26,10 +27,14 @@ from catena.api import (
     liens,
     messages,
     movements,
+    notices,
     operators,
     previews,
     progress,
+    reconciliation,
+    reconciliation_items,
     virtual,
+    webhooks,
 )
 from catena.api.bodies import explain_items
 from catena.api.requests import respond
@@ -51,6 +56,7 @@ _ROOMS: Final = (
     accounts,
     balances,
     history,
+    gateway_routes,
     movements,
     entries,
     chain_routes,
@@ -61,6 +67,10 @@ _ROOMS: Final = (
     messages,
     virtual,
     hold_routes,
+    webhooks,
+    notices,
+    reconciliation,
+    reconciliation_items,
     health,
     documentation,
 )

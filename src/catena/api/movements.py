@@ -31,7 +31,7 @@ from catena.ledger.entries import Entry
 from catena.ledger.refusals import Refusal
 from catena.settings import LIMITS
 
-__all__ = ["BATCH", "CORRECTIONS", "MOVEMENTS", "BatchRequest", "router"]
+__all__ = ["BATCH", "CORRECTIONS", "MOVEMENTS", "POSTING_ERRORS", "BatchRequest", "router"]
 
 
 def _render_entry(results: Sequence[Result], context: Context) -> Reply:
@@ -122,7 +122,7 @@ BATCH: Final = Write(
 
 router = APIRouter(tags=["Movements"])
 
-_POSTING_ERRORS: Final = (
+POSTING_ERRORS: Final = (
     "reference_conflict",
     "unknown_account",
     "system_account",
@@ -169,7 +169,7 @@ def _add_route(
             body=write.model,
             example=example,
             headers=("Idempotency-Key", "Catena-Ledger"),
-            errors=(*_POSTING_ERRORS, *errors),
+            errors=(*POSTING_ERRORS, *errors),
             sends=() if write is BATCH else ("Location",),
         ),
     )
@@ -177,8 +177,6 @@ def _add_route(
 
 for _name, _path, _summary, _errors in (
     ("transfer", "/v1/transfers", "Transfer between accounts", ("invalid_fee",)),
-    ("deposit", "/v1/deposits", "Deposit into a wallet", ("invalid_fee",)),
-    ("withdrawal", "/v1/withdrawals", "Withdraw from a wallet", ("invalid_fee",)),
     ("exchange", "/v1/exchanges", "Exchange one currency for another", ("invalid_rate",)),
     ("entry", "/v1/entries", "Post a free entry", ("unbalanced",)),
 ):

@@ -16,9 +16,12 @@ from catena.api.bodies import (
     Amount,
     Body,
     CurrencyCode,
+    GatewayName,
+    JsonObject,
     LineRole,
     Metadata,
     Moment,
+    Note,
     RateText,
     Reference,
     Text,
@@ -49,6 +52,7 @@ __all__ = [
     "DepositRequest",
     "EntryRequest",
     "ExchangeRequest",
+    "GatewayTerms",
     "RefundRequest",
     "ReversalRequest",
     "TransferRequest",
@@ -84,6 +88,17 @@ class DepositRequest(_Described):
     currency: CurrencyCode
     through: Through = SystemRole.CLEARING
     fees: Fees | None = None
+
+
+class GatewayTerms(Body):
+    """What is said where a gateway moves the money."""
+
+    gateway: GatewayName | None = None
+    method: Annotated[
+        JsonObject | None,
+        Field(description="How it is paid, or to whom, in the gateway's own words."),
+    ] = None
+    note: Note | None = None
 
 
 class WithdrawalRequest(_Described):

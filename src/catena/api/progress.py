@@ -136,29 +136,32 @@ async def _follow(
     app: App, watchers: Watchers, ledger: int, id: str, after: int
 ) -> AsyncIterator[bytes]:
     """The events behind number `after`, until the chain has ended or the process stops."""
-    start, ended = 0, False
-    while not ended:
-        try:
-            async with app.pool.acquire() as connection:
-                records = await read_records(connection, ledger, id, start, _RECORDS)
-        except Exception as error:
-            if is_lost(error):
-                return  # whoever follows comes again, with the last number
-            raise
-        for position, record in records:
-            start = position + 1
-            for transition in list_transitions(record):
-                if transition.number > after:
-                    after = transition.number
-                    yield _frame(transition)
-            last = record.events[-1]
-            ended = not last.step and last.to in CHAIN_ENDS
-        if ended or watchers.closing:
-            return
-        if len(records) < _RECORDS:
-            moved = await watchers.wait(ledger, id, after, app.settings.heartbeat_seconds)
-            if not moved:
+    with watchers.watch(ledger, id) as watch:
+        start, ended = 0, False
+        while not ended:
+            try:
+                async with app.pool.acquire() as connection:
+                    records = await read_records(connection, ledger, id, start, _RECORDS)
+            except Exception as error:
+                if is_lost(error):
+                    return  # whoever follows comes again, with the last number
+                raise
+            for position, record in records:
+                start = position + 1
+                for transition in list_transitions(record):
+                    if transition.number > after:
+                        after = transition.number
+                        yield _frame(transition)
+                last = record.events[-1]
+                ended = not last.step and last.to in CHAIN_ENDS
+            if ended or watchers.closing:
+                return
+            if len(records) < _RECORDS and not await watch.pass_by(after, _heartbeat(app)):
                 yield b":\n\n"
+
+
+def _heartbeat(app: App) -> float:
+    return app.settings.heartbeat_seconds
 
 
 def _frame(transition: TransitionView) -> bytes:

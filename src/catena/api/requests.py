@@ -37,6 +37,7 @@ __all__ = [
     "identify",
     "perform",
     "read_body",
+    "read_bytes",
     "read_header",
     "respond",
     "run_write",
@@ -87,6 +88,11 @@ async def read_body(request: Request, bytes_max: int) -> bytes:
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if declared != "application/json":
         raise UnsupportedMediaType
+    return await read_bytes(request, bytes_max)
+
+
+async def read_bytes(request: Request, bytes_max: int) -> bytes:
+    """The body, as it was sent. Raises PayloadTooLarge."""
     if int(request.headers.get("content-length", "0")) > bytes_max:
         raise PayloadTooLarge
     body = bytearray()

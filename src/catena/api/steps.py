@@ -6,6 +6,7 @@ other lacks; what is a constant is checked here like the same field of a transfe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Union
 
@@ -25,6 +26,7 @@ from catena.auth.scopes import Scope
 from catena.chains.definition import Family, family_of
 from catena.chains.step_types import BUILT_IN, HTTP, Input, StepType
 from catena.engine.stray import STRAY_TYPE
+from catena.flows.lines import OURS
 from catena.ids import LEDGER
 from catena.settings import LIMITS
 
@@ -185,7 +187,7 @@ class OutsideStep(_Tried):
 
 
 def _refuse_ours(type: str) -> str:
-    if type in _OURS:
+    if type in _MADE or type.startswith(OURS):
         raise ValueError("Chains of this type are made by Catena alone")
     return type
 
@@ -193,7 +195,7 @@ def _refuse_ours(type: str) -> str:
 HOLD_TYPE: Final = "hold"
 """The type of the chains that are holds; no other chain has it."""
 
-_OURS: Final = (HOLD_TYPE, STRAY_TYPE)
+_MADE: Final = (HOLD_TYPE, STRAY_TYPE)
 
 TYPE_PATTERN: Final = r"^[a-z][a-z0-9_.-]{0,59}$"
 
@@ -204,7 +206,9 @@ ChainType = Annotated[
     Field(
         description="The caller's own kind of chain.",
         examples=["purchase"],
-        json_schema_extra={"not": {"enum": [*_OURS]}},
+        json_schema_extra={
+            "not": {"anyOf": [{"enum": [*_MADE]}, {"pattern": f"^{re.escape(OURS)}"}]}
+        },
     ),
 ]
 

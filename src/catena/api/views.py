@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from catena.api.bodies import id_pattern
 from catena.api.problems import Problem
 from catena.db.installation import Ledger
-from catena.ids import ACCOUNT, CHAIN, ENTRY, HOLD, LEDGER, LIEN
+from catena.ids import ACCOUNT, CHAIN, DEPOSIT, ENTRY, HOLD, LEDGER, LIEN, REFUND, WITHDRAWAL
 from catena.journal import AccountState
 from catena.ledger.accounts import AccountStatus, AccountType, Side
 from catena.ledger.entries import Entry, EntryType
@@ -26,6 +26,7 @@ __all__ = [
     "AssetView",
     "BatchView",
     "ChainId",
+    "DepositId",
     "EntryId",
     "EntryView",
     "HoldId",
@@ -36,7 +37,9 @@ __all__ = [
     "LineView",
     "Minor",
     "Moment",
+    "RefundId",
     "ResultView",
+    "WithdrawalId",
     "encode",
     "settle",
     "view_account",
@@ -59,6 +62,9 @@ EntryId = Annotated[str, Meta(pattern=id_pattern(ENTRY))]
 ChainId = Annotated[str, Meta(pattern=id_pattern(CHAIN))]
 LienId = Annotated[str, Meta(pattern=id_pattern(LIEN))]
 HoldId = Annotated[str, Meta(pattern=id_pattern(HOLD))]
+DepositId = Annotated[str, Meta(pattern=id_pattern(DEPOSIT))]
+WithdrawalId = Annotated[str, Meta(pattern=id_pattern(WITHDRAWAL))]
+RefundId = Annotated[str, Meta(pattern=id_pattern(REFUND))]
 Moment = Annotated[dt.datetime, Meta(tz=True)]
 Metadata = Annotated[Any, Meta(description="The caller's own.")]
 

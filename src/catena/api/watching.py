@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -17,7 +19,8 @@ from starlette.requests import Request
 from catena.api.chain_views import view_chain
 from catena.api.requests import app_of, identify, run_write
 from catena.api.views import encode
-from catena.api.writes import REPLAYED, Reply, Write
+from catena.api.writes import REPLAYED, Context, Reply, Write
+from catena.chains.chain import Chain
 from catena.db.pool import is_lost
 from catena.db.read.chains import read_chain, read_numbers
 from catena.ids import CHAIN, parse_id
@@ -25,6 +28,7 @@ from catena.settings import LIMITS
 
 if TYPE_CHECKING:
     from catena.app import App
+    from catena.journal.attempt import Attempt
 
 __all__ = ["Watchers", "close_watchers", "run_and_wait", "watchers_of"]
 
@@ -34,70 +38,101 @@ _Place = tuple[int, str]
 """A ledger's number, and a chain's id."""
 
 
+class Watch:
+    """Somebody who waits for a chain. `for_end`: nothing before its end is of interest.
+
+    It is there before the chain is read, so that no move is missed between.
+    """
+
+    __slots__ = ("_changed", "_for_end", "_reached")
+
+    def __init__(self, *, for_end: bool) -> None:
+        self._for_end = for_end
+        self._reached = 0
+        self._changed = asyncio.Event()
+
+    def tell(self, number: int, *, ended: bool) -> None:
+        """The chain has come to this event."""
+        if number > self._reached and (ended or not self._for_end):
+            self._reached = number
+            self._changed.set()
+
+    def wake(self) -> None:
+        """Look again, whatever has happened."""
+        self._changed.set()
+
+    async def pass_by(self, number: int, seconds: float) -> bool:
+        """Wait until the history is longer than `number` events; False when it is not after so many
+        seconds.
+        """
+        if self._reached > number:
+            return True
+        self._changed.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), seconds)
+        return self._changed.is_set()
+
+
 class Watchers:
-    """Who waits for chains in this process, and the task that looks for all of them."""
+    """Who waits for chains in this process. Commits of this process tell them; those of others are
+    looked for.
+    """
 
     def __init__(self, app: App) -> None:
         self._pool = app.pool
         self._poll_seconds = app.settings.watch_seconds
-        self._waiting: dict[_Place, list[tuple[int, asyncio.Future[None]]]] = {}
-        self._hint = asyncio.Event()
+        self._waiting: dict[_Place, list[Watch]] = {}
         self._task: asyncio.Task[None] | None = None
         self.streams = 0
         self.closing = False
-        app.journal.on_work(self._hint.set)
+        app.journal.on_moves(self._hear)
 
-    async def wait(self, ledger: int, chain: str, number: int, seconds: float) -> bool:
-        """Wait until the chain's history is longer than `number` events; False when it is not after
-        so many seconds.
-        """
-        if self.closing:
-            return True
-        moved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    @contextmanager
+    def watch(self, ledger: int, chain: str, *, for_end: bool = False) -> Iterator[Watch]:
+        """Watch a chain, until the block ends."""
+        watch = Watch(for_end=for_end)
         waiting = self._waiting.setdefault((ledger, chain), [])
-        waiting.append((number, moved))
+        waiting.append(watch)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name="watch chains")
         try:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(moved, seconds)
+            yield watch
         finally:
-            waiting.remove((number, moved))
+            waiting.remove(watch)
             if not waiting and self._waiting.get((ledger, chain)) is waiting:
                 del self._waiting[ledger, chain]
-        return moved.done() and not moved.cancelled()
 
     def close(self) -> None:
         """Have everybody go: the process stops."""
         self.closing = True
         for waiting in self._waiting.values():
-            for _, moved in waiting:
-                _wake(moved)
+            for watch in waiting:
+                watch.wake()
+
+    def _hear(self, ledger: int, attempt: Attempt) -> None:
+        """A commit of this process has landed."""
+        if not self._waiting:
+            return
+        for chain, number, ended in attempt.moves():
+            for watch in self._waiting.get((ledger, chain), ()):
+                watch.tell(number, ended=ended)
 
     async def _run(self) -> None:
         while self._waiting:
-            self._hint.clear()
+            await asyncio.sleep(self._poll_seconds)
             try:
                 await self._look()
             except Exception as error:  # noqa: BLE001  # it is asked again, or the waits end
                 if not is_lost(error):
                     _log.exception("chains_not_watched")
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hint.wait(), self._poll_seconds)
 
     async def _look(self) -> None:
         async with self._pool.acquire() as connection:
             for ledger in {ledger for ledger, _ in self._waiting}:
                 ids = [chain for number, chain in self._waiting if number == ledger]
                 for chain, reached in (await read_numbers(connection, ledger, ids)).items():
-                    for number, moved in self._waiting.get((ledger, chain), ()):
-                        if reached > number:
-                            _wake(moved)
-
-
-def _wake(moved: asyncio.Future[None]) -> None:
-    if not moved.done():
-        moved.set_result(None)
+                    for watch in self._waiting.get((ledger, chain), ()):
+                        watch.tell(reached, ended=True)  # whether it is nobody has said
 
 
 def watchers_of(request: Request) -> Watchers:
@@ -128,42 +163,54 @@ def _read_wait(request: Request) -> int:
     return 0
 
 
-async def run_and_wait(request: Request, write: Write) -> Reply:
+Show = Callable[[Chain, Context], object]
+"""What is answered about a chain, in place of the chain itself."""
+
+
+def _show_chain(chain: Chain, context: Context) -> object:
+    return view_chain(chain, context.ledger.id)
+
+
+async def run_and_wait(
+    request: Request, write: Write, show: Show = _show_chain, *, made: int = 200
+) -> Reply:
     """Do what a route does to a chain; where asked to, answer when the chain has ended.
 
     What the key remembers is the first answer all the same, and it is repeated without a wait. It
-    is the answer too where waiting fails: what is committed is no error.
+    is the answer too where waiting fails: what is committed is no error. `made`: the status of one
+    that has ended.
     """
     reply = await run_write(request, write)
     seconds = _read_wait(request)
     if reply.status != 202 or not seconds or REPLAYED in reply.headers:  # noqa: PLR2004  # Accepted
         return reply
     try:
-        return await _wait_for_end(request, write, reply, seconds)
+        return await _wait_for_end(request, reply, seconds, show, made)
     except Exception as error:  # noqa: BLE001  # whatever it is, the effect is there
         if not is_lost(error):
             _log.exception("chain_not_waited_for")
         return reply
 
 
-async def _wait_for_end(request: Request, write: Write, reply: Reply, seconds: int) -> Reply:
+async def _wait_for_end(
+    request: Request, reply: Reply, seconds: int, show: Show, made: int
+) -> Reply:
     """The chain at its end, or as it stands when the time is over."""
     location = dict(reply.headers)[b"location"].decode()
-    id = parse_id(CHAIN, location.rpartition("/")[2])
+    id = parse_id(CHAIN, CHAIN + location[-32:])
     context = await identify(request)
     app, number, watchers = app_of(request), context.ledger.number, watchers_of(request)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
-    while True:
-        async with app.pool.acquire() as connection:
-            chain = await read_chain(connection, number, id)
-        left = deadline - loop.time()
-        if chain is None or chain.is_ended or left <= 0 or watchers.closing:
-            break
-        await watchers.wait(number, id, chain.number, left)
+    with watchers.watch(number, id, for_end=True) as watch:
+        while True:
+            async with app.pool.acquire() as connection:
+                chain = await read_chain(connection, number, id)
+            left = deadline - loop.time()
+            if chain is None or chain.is_ended or left <= 0 or watchers.closing:
+                break
+            await watch.pass_by(chain.number, left)
     if chain is None:
         return reply
-    ended = 201 if write.name == "create_chain" else 200
-    body = encode(view_chain(chain, context.ledger.id))
     headers = (*reply.headers, _APPLIED)
-    return Reply(ended if chain.is_ended else 202, body, headers)
+    return Reply(made if chain.is_ended else 202, encode(show(chain, context)), headers)

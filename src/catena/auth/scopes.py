@@ -44,6 +44,12 @@ class Scope(StrEnum):
     LIENS_READ = "liens:read"
     LIENS_WRITE = "liens:write"
     """Reserve funds, extend and release what is reserved; authorise, capture and void holds."""
+    RECONCILIATION_READ = "reconciliation:read"
+    """Read statements, runs with their reports, and the work list."""
+    RECONCILIATION_RUN = "reconciliation:run"
+    """Take statements in, and reconcile."""
+    RECONCILIATION_SETTLE = "reconciliation:settle"
+    """Decide what becomes of items of the work list, and post the entries that settle them."""
     METRICS_READ = "metrics:read"
 
 

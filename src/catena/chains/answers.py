@@ -68,16 +68,29 @@ def hear(chain: Chain, books: Books, key: Key, found: Answer) -> bool:
     """Take what a partner says by itself of the call with this key, and run on.
 
     False: it changes nothing, since it is old or known. Nobody asked, so an answer that is still
-    awaited may yet say more.
+    awaited may yet say more. Where it says only that something has happened, it is asked soon.
     """
     run = chain.steps.get(key.step)
     if run is None or key.round != (run.round if key.forward else run.undo_round):
         return False
+    if found.outcome is Outcome.UNKNOWN:
+        return _hurry(chain, books, run, forward=key.forward)
     if not key.forward:
         return answer(chain, books, key.step, Direction.UNDO, run.undo_attempt, found)
     if found.outcome is Outcome.PENDING and run.state is StepState.WAITING:
         return False
     return answer(chain, books, key.step, Direction.FORWARD, run.attempt, found)
+
+
+def _hurry(chain: Chain, books: Books, run: StepRun, *, forward: bool) -> bool:
+    """Have a call that is undecided or unknown looked up now; the answer to one that is being made
+    is on its way.
+    """
+    waits = run.is_out if forward else run.state is StepState.COMPENSATION_UNKNOWN
+    if not waits or run.called or run.due_at is None or run.due_at <= books.now:
+        return False
+    chain.note(books.now, run.name, "hurried")
+    return True
 
 
 def _is_open(chain: Chain, run: StepRun, attempt: int, found: Answer) -> bool:

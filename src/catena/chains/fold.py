@@ -312,6 +312,13 @@ def _stay_open(chain: Chain, run: StepRun, told: Told) -> None:
     run.due_at = told.due()
 
 
+def _hurry(chain: Chain, run: StepRun, told: Told) -> None:
+    """Its partner has something to say: it is asked at once, and often from then on."""
+    del chain
+    run.due_at = told.at
+    run.tries = 0
+
+
 def _unpark(chain: Chain, run: StepRun, told: Told) -> None:
     del chain
     run.parked = False
@@ -335,6 +342,7 @@ _STEP_EVENTS: Final[Mapping[str, Callable[[Chain, StepRun, Told], None]]] = {
     "asked": _ask_undo,
     "undo_refused": _refuse_undo,
     "still_open": _stay_open,
+    "hurried": _hurry,
     "unparked": _unpark,
 }
 """What happens to a step, by state or note."""

@@ -122,6 +122,11 @@ class ChainRefusal(Enum):
         "A message with this id was taken in, and said something else",
         "The first one counts; send what is new under an id of its own.",
     )
+    NOT_AUTHORISED = (
+        "not_authorised",
+        "Nothing is authorised there that waits to be captured",
+        "Its `state` says what has become of it.",
+    )
     LIEN_NOT_OPEN = (
         "lien_not_open",
         "The lien has ended, or is no reservation",

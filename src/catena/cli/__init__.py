@@ -27,6 +27,9 @@ _PLACES: Final = {
     "verify": "catena.cli.verify:verify_command",
     "export": "catena.cli.export:export_command",
     "bench": "catena.cli.bench:bench_command",
+    "gateways": "catena.cli.gateways:gateways_command",
+    "reconcile": "catena.cli.reconcile:reconcile",
+    "sandbox": "catena.cli.sandbox:sandbox_command",
     "keys": "catena.cli.keys:keys",
 }
 """Where each command is: a function, or a Typer with commands of its own."""

@@ -27,17 +27,20 @@ from catena.settings import Settings, read_settings
 if TYPE_CHECKING:
     from catena.app import Urls
     from catena.db.pool import Pool
+    from catena.gateways.config import GatewayConfig
 
 __all__ = [
     "FirstKey",
     "ensure_first_key",
     "find_key_file",
     "guarding_database",
+    "load_gateways",
     "load_settings",
     "migrate_plainly",
     "open_checked_pool",
     "prepare",
     "read_first_key",
+    "write_secret",
 ]
 
 _FIRST_LEDGER: Final = "main"
@@ -48,6 +51,15 @@ _KEY_FILE: Final = "api-key"
 def load_settings(**given: object) -> Settings:
     """The settings of the environment; what the command line gave (not None) wins."""
     return read_settings(os.environ, **{k: v for k, v in given.items() if v is not None})
+
+
+def load_gateways(settings: Settings) -> list[GatewayConfig]:
+    """The gateways that are set, with the secrets that the environment holds. Raises SetupError."""
+    from catena.gateways.config import read_gateways  # it takes its time
+
+    if not settings.gateways_file:
+        return []
+    return read_gateways(Path(settings.gateways_file), os.environ)
 
 
 async def migrate_plainly(settings: Settings, urls: Urls) -> list[str]:
@@ -132,14 +144,15 @@ async def ensure_first_key(settings: Settings, pool: Pool) -> FirstKey:
             if secret is None or await find_key(connection, hash_secret(secret)) is None:
                 secret = new_secret()
                 # Kept before it is in force: a crash in between leaves nothing open.
-                _write_secret(file, secret)
+                write_secret(file, secret)
                 await create_key(
                     connection, new_id(KEY), _FIRST_KEY, hash_secret(secret), ALL_SCOPES, None
                 )
     return FirstKey(secret, file, fresh)
 
 
-def _write_secret(file: Path, secret: str) -> None:
+def write_secret(file: Path, secret: str) -> None:
+    """Keep a text for its owner alone: whole, or as it was before."""
     draft = file.with_suffix(".new")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

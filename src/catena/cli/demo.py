@@ -1,4 +1,4 @@
-"""`catena demo`: two small stories, played over HTTP on a running service."""
+"""`catena demo`: small stories, played over HTTP on a running service."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def demo_command(
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Play small stories on a running service: money that moves, and a purchase as a chain.
+    """Play small stories on a running service: money that moves, a purchase as a chain, a gateway.
 
     They post entries to the first ledger that the key may use.
     """
@@ -52,6 +52,7 @@ async def tell_story(address: str, secret: str) -> None:
     from rich.console import Console
 
     from catena.cli.stories.books import tell_books
+    from catena.cli.stories.gateway import tell_gateway
     from catena.cli.stories.purchase import tell_purchase
     from catena.cli.stories.teller import Teller
 
@@ -59,4 +60,6 @@ async def tell_story(address: str, secret: str) -> None:
     async with AsyncClient(base_url=address, headers=headers, timeout=30.0) as client:
         teller = Teller(client, Console(highlight=False))
         await teller.choose_ledger()
-        await tell_purchase(teller, await tell_books(teller))
+        wallets = await tell_books(teller)
+        await tell_purchase(teller, wallets)
+        await tell_gateway(teller, wallets)

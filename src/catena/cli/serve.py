@@ -76,11 +76,13 @@ async def _serve_here(
     from catena.api.server import serve
     from catena.app import open_app
     from catena.cli.database import guarding_database, prepare
+    from catena.cli.own_sandbox import find_gateways
 
+    gateways = find_gateways(settings)
     await prepare(settings, urls)
     async with (
         guarding_database(settings),
-        open_app(settings, urls.service, works=works, listens=works) as app,
+        open_app(settings, urls.service, works=works, listens=works, connections=gateways) as app,
     ):
         await serve(app, listener=listener, ready=lambda at: _log.info("serving", address=at))
     _log.info("stopped")
@@ -90,6 +92,7 @@ async def _work(settings: Settings, urls: Urls, listener: socket.socket, *, work
     """Be one of several: the schema is ready, and the one who started us waits for a word."""
     from catena.api.server import serve
     from catena.app import open_app
+    from catena.cli.own_sandbox import find_gateways
 
     loop = asyncio.get_running_loop()
 
@@ -98,7 +101,10 @@ async def _work(settings: Settings, urls: Urls, listener: socket.socket, *, work
         signal.raise_signal(signal.SIGTERM)
 
     loop.add_reader(_LIFELINE, stop)
-    async with open_app(settings, urls.service, works=works, listens=works) as app:
+    gateways = find_gateways(settings)
+    async with open_app(
+        settings, urls.service, works=works, listens=works, connections=gateways
+    ) as app:
         await serve(app, listener=listener, ready=typer.echo)
 
 

@@ -38,13 +38,17 @@ def worker_command(data_dir: DataDir = None) -> None:
 async def _work(settings: Settings, urls: Urls) -> None:
     from catena.app import open_app
     from catena.cli.database import guarding_database, prepare
+    from catena.cli.own_sandbox import find_gateways
 
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, stopped.set)
     await prepare(settings, urls)
-    async with guarding_database(settings), open_app(settings, urls.service, listens=True):
+    async with (
+        guarding_database(settings),
+        open_app(settings, urls.service, listens=True, connections=find_gateways(settings)),
+    ):
         _log.info("working")
         await stopped.wait()
     _log.info("stopped")

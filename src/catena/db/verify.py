@@ -17,7 +17,7 @@ from uuid import UUID
 
 from catena.db.snapshot import cut_positions, join_ends, reading_whole_book, stream
 from catena.db.verify_chains import CLAIM, CLAIMS, find_wrong_chains
-from catena.ids import ACCOUNT, CHAIN, ENTRY, EVENT, LIEN
+from catena.ids import ACCOUNT, CHAIN, ENTRY, EVENT, IMPORT, ITEM, LIEN, RUN
 
 if TYPE_CHECKING:
     import asyncpg
@@ -73,6 +73,9 @@ class Kind(StrEnum):
     LIEN = "lien"
     WORK = "work"
     MESSAGE = "message"
+    STATEMENT = "statement"
+    RUN = "run"
+    ITEM = "item"
 
 
 _PREFIXES: Final = {
@@ -88,6 +91,9 @@ _PREFIXES: Final = {
     Kind.LIEN: LIEN,
     Kind.WORK: CHAIN,
     Kind.MESSAGE: "",
+    Kind.STATEMENT: IMPORT,
+    Kind.RUN: RUN,
+    Kind.ITEM: ITEM,
 }
 
 
@@ -222,6 +228,7 @@ _HEAD: Final = re.compile(r"(?P<name>[\w, ]+) over (?P<scope>\w+) names (?P<kind
 CHECKS: Final = (
     *_read_checks("verify.sql"),
     *_read_checks("verify_chains.sql"),
+    *_read_checks("verify_reconciliation.sql"),
     Check(CLAIMS, Scope.CHAINS, Kind.CHAIN, CLAIM, find=find_wrong_chains),
 )
 """Every check, in the order in which they run."""

@@ -153,7 +153,7 @@ class WriteSet:
 
     def add_rest(self, kind: str, row: Mapping[str, object]) -> None:
         """Append a row of what is rare: opened, changed, corrections, events, or of
-        chains: chains, chain_accounts, liens and work.
+        chains: chains, chain_accounts, liens and work; of items, what was decided.
         """
         self.rest.setdefault(kind, []).append(row)
 

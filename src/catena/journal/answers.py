@@ -22,9 +22,11 @@ from catena.journal.book import Decided
 from catena.journal.cards import ChainMoved, Unchanged
 from catena.journal.decide import Decision
 from catena.journal.operations import (
+    ITEM_EVENTS,
     MESSAGE_EVENT,
     AccountState,
     ChainResult,
+    ItemChanged,
     Result,
     Taken,
 )
@@ -113,13 +115,16 @@ def build_result(
 
 
 def _result_of(
-    value: Draft | Profile | Taken, position: int, at: dt.datetime, numbering: Numbering
+    value: Draft | Profile | Taken | ItemChanged,
+    position: int,
+    at: dt.datetime,
+    numbering: Numbering,
 ) -> Result:
     if isinstance(value, Draft):
         return _entry_of(value, numbering.id_at(ENTRY, position), position, at)
     if isinstance(value, Profile):
         return AccountState(value, value.created_at or at, at)
-    return value
+    return value._replace(at=at) if isinstance(value, ItemChanged) else value
 
 
 def _entry_of(draft: Draft, id: str, position: int, at: dt.datetime) -> Entry:
@@ -169,6 +174,8 @@ async def answer_again(
             told = json.loads(events[place][3])
             message = Message(told["source"], told["id"], told["correlation"])
             results.append(Taken(message, told["chain"], again=told["again"]))
+        elif events[place][0].startswith(ITEM_EVENTS):
+            results.append(ItemChanged(**json.loads(events[place][3]), at=events[place][2]))
         else:
             results.append(_state_of(*events[place][1:]))
     return Answer(results, replayed=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from catena.chains.needs import named_entries, wanted_accounts
@@ -23,6 +23,7 @@ from catena.db.load import (
 )
 from catena.db.load_chains import find_running, load_chain_states, load_chains
 from catena.db.notices import load_notices
+from catena.db.reconciliation import load_cards
 from catena.db.write import KeyRow, WriteSet, write
 from catena.journal.answers import (
     build_result,
@@ -154,6 +155,12 @@ class Attempt:
         """When it was committed, by the database's clock; None for one that wrote nothing."""
         return None if self._at is _NEVER else self._at
 
+    def moves(self) -> Iterator[tuple[str, int, bool]]:
+        """The chains that it has moved: to which event, and whether that was their end."""
+        for opened in self._book.chains.all():
+            if opened.offset:
+                yield opened.chain.id, opened.chain.number, opened.is_ended
+
     def leaves_work(self) -> bool:
         """Whether what it wrote names work that is due at once."""
         return any(row.get("due_at") == DUE_NOW for row in self._work.rest.get("work", ()))
@@ -217,7 +224,7 @@ class Attempt:
             book.named = await find_running(connection, number, needs.closed, limit)
 
     async def _load_news(self, connection: Connection) -> None:
-        """Read what is known of messages and notices, and who waits for them."""
+        """Read what is known of messages, who waits for them, of notices, and of items."""
         book, needs, number = self._book, self._needs, self._ledger.number
         if needs.messages:
             keys = [(message.source, message.id) for message in needs.messages]
@@ -226,6 +233,8 @@ class Attempt:
             needs.chains.update(await find_waiting(connection, number, correlations))
         if needs.notices:
             book.notices = await load_notices(connection, number, needs.notices)
+        if needs.items:
+            book.items = await load_cards(connection, number, needs.items)
 
     async def _load_assets(self, connection: Connection) -> None:
         """Read the ledger's assets anew where one is named that this process does not know."""

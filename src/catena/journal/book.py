@@ -10,6 +10,7 @@ from catena.chains.states import CHAIN_ENDS
 from catena.db.inbox import Message, Received
 from catena.db.load import ReferenceRow
 from catena.db.notices import Heard
+from catena.db.reconciliation_rows import ItemCard
 from catena.db.write import WriteSet
 from catena.ids import position_of
 from catena.journal.cards import Cards, OpenChains
@@ -32,7 +33,7 @@ from catena.ledger.terms import Profile
 if TYPE_CHECKING:
     from catena.chains.states import ChainState
     from catena.db.installation import Ledger
-    from catena.journal.operations import Taken
+    from catena.journal.operations import ItemChanged, Taken
 
 __all__ = ["Book", "Decided"]
 
@@ -43,7 +44,7 @@ class Decided:
     __slots__ = ("content", "offset", "value")
 
     def __init__(
-        self, offset: int, value: Draft | Profile | Taken, content: str | None = None
+        self, offset: int, value: Draft | Profile | Taken | ItemChanged, content: str | None = None
     ) -> None:
         self.offset = offset
         self.value = value
@@ -56,7 +57,7 @@ class Book:
     `sought` are the accounts that were looked for; `named` those that a chain names which ran when
     it was read, with the chain.
     `inbox`: messages that were taken in before, and who was given them; `messages` those that wait
-    for a chain; `notices`: what gateways had said before.
+    for a chain; `notices`: what gateways had said before; `items`: of reconciliation's work list.
     `chain_states` are those of chains whose entries are corrected by others. `room`: calls that
     this commit may still begin.
     """
@@ -70,6 +71,7 @@ class Book:
         "corrections",
         "entries",
         "inbox",
+        "items",
         "ledger_id",
         "messages",
         "named",
@@ -102,6 +104,7 @@ class Book:
         self.inbox: dict[tuple[str, str], Received] = {}
         self.messages: dict[str, list[Message]] = {}
         self.notices: dict[tuple[str, str], Heard] = {}
+        self.items: dict[str, ItemCard] = {}
         self.chain_states: dict[str, ChainState] = {}
 
     def is_in_use(self, account: str) -> bool:

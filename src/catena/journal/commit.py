@@ -59,7 +59,7 @@ class Committer:
     """Commits a ledger's attempts, one after the other.
 
     `sent` is called when an attempt is decided and on its way; `undone` when what it decided is
-    void; `hint` when it has left work. `committed` are the attempts that wait to be answered.
+    void; `landed` when it is committed. `committed` are the attempts that wait to be answered.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Committer:
         *,
         sent: Callable[[Attempt], None],
         undone: Callable[[], None],
-        hint: Callable[[], None],
+        landed: Callable[[Attempt], None],
     ) -> None:
         self.counts = LaneCounts()
         self.accounts: dict[str, Account] = {}
@@ -85,7 +85,7 @@ class Committer:
         self._cards = cards
         self._sent = sent
         self._undone = undone
-        self._hint = hint
+        self._landed = landed
         self._locking = 0
         self._held: Connection | None = None
         self._ahead: dt.timedelta | None = None
@@ -195,8 +195,7 @@ class Committer:
         self._locking = max(0, self._locking - 1)
         attempt.settle()
         self.committed.append(attempt)
-        if attempt.leaves_work():
-            self._hint()
+        self._landed(attempt)
         self.counts.commits += 1
         self.counts.operations += attempt.size
         if is_full(self._pool):

@@ -21,8 +21,11 @@ from catena.journal.chains import decide_chain, decide_creation
 from catena.journal.messages import decide_message
 from catena.journal.notices import decide_notice
 from catena.journal.operations import (
+    ITEM_EVENTS,
     ChangeAccount,
+    ChangeItem,
     CreateChain,
+    ItemChanged,
     OpenAccount,
     Operation,
     PostEntry,
@@ -155,6 +158,34 @@ def _decide_change(operation: ChangeAccount, book: Book, work: WriteSet) -> Deci
     return Decided(offset, changed)
 
 
+def _decide_item(operation: ChangeItem, book: Book, work: WriteSet) -> Decision:
+    """The entry first, if there is one: what it is refused for refuses the change."""
+    card, draft = book.items.get(operation.item), operation.draft
+    found = None if draft is None else _find_reference(draft, book)
+    if found is not None:
+        return found
+    if card is None or card.state not in operation.allowed:
+        return Refusal(RefusalCode.ITEM_NOT_OPEN)
+    if operation.seen not in (None, card.version):
+        return Refusal(RefusalCode.ITEM_NOT_OPEN)
+    told = ItemChanged(operation.item, operation.state, operation.who, operation.reason)
+    row = {**told._asdict(), "item_id": operation.item[-32:], "version": card.version}
+    if draft is None:
+        offset = work.next_offset()
+        data = {name: value for name, value in told._asdict().items() if name != "at"}
+        _note_event(work, offset, ITEM_EVENTS + operation.state, operation.item, data)
+        decision: Decision = Decided(offset, told)
+    else:
+        decision = _decide_post(PostEntry(draft), book, work)
+        if not isinstance(decision, Decided):
+            return decision
+        row["entry"] = decision.offset
+    del row["at"], row["item"]
+    work.add_rest("item_changes", row)
+    book.items[operation.item] = card._replace(state=operation.state, version=card.version + 1)
+    return decision
+
+
 def _describe(profile: Profile) -> dict[str, object]:
     """An account as its event says it; ids are the event's subject."""
     row = profile._asdict()
@@ -238,4 +269,5 @@ _DECIDERS: Final[dict[type, Callable[..., Decision]]] = {
     RunChain: decide_chain,
     ReceiveMessage: decide_message,
     TakeNotice: decide_notice,
+    ChangeItem: _decide_item,
 }

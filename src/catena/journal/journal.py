@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from catena.chains.step_types import Catalogue
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from catena.clock import Clock
     from catena.db.installation import Ledger
     from catena.db.pool import Pool
+    from catena.journal.attempt import Attempt
     from catena.journal.commit import LaneCounts
     from catena.settings import Settings
 
@@ -38,24 +40,42 @@ class Journal:
         )
         self._lanes: dict[int, Lane] = {}
         self._wakers: list[Callable[[], None]] = []
+        self._listeners: list[Callable[[int, Attempt], None]] = []
 
     def on_work(self, wake: Callable[[], None]) -> None:
         """Have `wake` called whenever a commit has left work that is due at once."""
         self._wakers.append(wake)
 
+    def on_moves(self, listen: Callable[[int, Attempt], None]) -> None:
+        """Have `listen` told each commit of this process, with its ledger's number: `moves` says
+        which chains it has moved.
+        """
+        self._listeners.append(listen)
+
     def give_calls(self, taker: Taker) -> None:
         """Have a worker of this process take calls in the commits that make them due."""
         self._cards.taker = taker
 
-    def _hint(self) -> None:
-        for wake in self._wakers:
-            wake()
+    def _tell(self, ledger: int, attempt: Attempt) -> None:
+        """A commit has landed: have those who care about it know."""
+        if attempt.leaves_work():
+            for wake in self._wakers:
+                wake()
+        for listen in self._listeners:
+            listen(ledger, attempt)
 
     def submit(self, ledger: Ledger, piece: Piece) -> None:
         """Queue a piece for its ledger; it is answered later, once. Raises Overloaded."""
         lane = self._lanes.get(ledger.number)
         if lane is None:
-            lane = Lane(ledger, self._pool, self._settings, self._clock, self._cards, self._hint)
+            lane = Lane(
+                ledger,
+                self._pool,
+                self._settings,
+                self._clock,
+                self._cards,
+                partial(self._tell, ledger.number),
+            )
             self._lanes[ledger.number] = lane
         lane.know(ledger)
         lane.submit(piece)

@@ -54,7 +54,7 @@ class Lane:
         settings: Settings,
         clock: Clock,
         cards: Cards,
-        hint: Callable[[], None],
+        landed: Callable[[Attempt], None],
     ) -> None:
         self.ledger_id = ledger.id
         self.waiting = 0
@@ -68,7 +68,7 @@ class Lane:
             cards,
             sent=self._note_sent,
             undone=self._note_undone,
-            hint=hint,
+            landed=landed,
         )
         self._under_way: Attempt | None = None
         self._ahead: Attempt | None = None

@@ -11,6 +11,7 @@ from catena.chains.needs import named_accounts, named_entries, system_accounts
 from catena.db.inbox import Message
 from catena.journal.operations import (
     ChangeAccount,
+    ChangeItem,
     CreateChain,
     OpenAccount,
     Operation,
@@ -45,7 +46,7 @@ def named_assets(steps: Iterable[Step]) -> Iterator[str]:
 
 
 class Needs:
-    """Accounts, references, chains, and the entries and accounts that are corrected or changed.
+    """Accounts, references, chains, items, and what entries and accounts are corrected or changed.
 
     `undoing`: chains that may be rolled back. `closed`: accounts that are to be closed. `assets`:
     codes of the ledger's own.
@@ -58,6 +59,7 @@ class Needs:
         "changed",
         "closed",
         "corrected",
+        "items",
         "messages",
         "notices",
         "references",
@@ -75,6 +77,7 @@ class Needs:
         self.messages: list[Message] = []
         self.notices: set[tuple[str, str]] = set()
         self.assets: set[str] = set()
+        self.items: set[str] = set()
 
     def update(self, others: Needs) -> None:
         """Add what others need."""
@@ -88,6 +91,7 @@ class Needs:
         self.messages += others.messages
         self.notices |= others.notices
         self.assets |= others.assets
+        self.items |= others.items
 
     def add(self, operations: Sequence[Operation], ledger_id: str) -> None:
         """Add what these operations name."""
@@ -108,6 +112,10 @@ class Needs:
                 self._add_run(operation)
             elif isinstance(operation, TakeNotice):
                 self._add_notice(operation)
+            elif isinstance(operation, ChangeItem):
+                self.items.add(operation.item)
+                if operation.draft is not None:
+                    self._add_entry(operation.draft, ledger_id)
             else:
                 self.messages.append(operation.message)
 
@@ -163,4 +171,5 @@ class Needs:
             or self.chains
             or self.messages
             or self.notices
+            or self.items
         )

@@ -18,12 +18,15 @@ from catena.ledger.refusals import Refusal
 from catena.ledger.terms import Profile, TermsChange
 
 __all__ = [
+    "ITEM_EVENTS",
     "MESSAGE_EVENT",
     "AccountState",
     "ChainResult",
     "ChangeAccount",
+    "ChangeItem",
     "CreateChain",
     "Follow",
+    "ItemChanged",
     "LedgerOperation",
     "NoticeTaken",
     "OpenAccount",
@@ -141,8 +144,34 @@ class NoticeTaken(NamedTuple):
     again: bool = False
 
 
+class ChangeItem(NamedTuple):
+    """Change an item of reconciliation's work list, together with the entry that settles it.
+
+    `allowed`: the states from which it may become so. `seen`: the item's version that the entry was
+    drafted for. `who` has decided it, and why.
+    """
+
+    item: str
+    state: str
+    allowed: Collection[str]
+    who: str
+    reason: str
+    draft: Draft | None = None
+    seen: int | None = None
+
+
+class ItemChanged(NamedTuple):
+    """What was decided about an item without an entry. `at`: when it was recorded."""
+
+    item: str
+    state: str
+    who: str
+    reason: str
+    at: dt.datetime | None = None
+
+
 LedgerOperation = PostEntry | ReverseEntry | RefundEntry | OpenAccount | ChangeAccount
-Operation = LedgerOperation | CreateChain | RunChain | ReceiveMessage | TakeNotice
+Operation = LedgerOperation | CreateChain | RunChain | ReceiveMessage | TakeNotice | ChangeItem
 
 
 class AccountState(NamedTuple):
@@ -155,6 +184,9 @@ class AccountState(NamedTuple):
 
 MESSAGE_EVENT: Final = "message.received"
 """The type of the event that tells what became of a message."""
+
+ITEM_EVENTS: Final = "reconciliation."
+"""What the types of events about items begin with; the state follows."""
 
 
 class Taken(NamedTuple):
@@ -186,4 +218,4 @@ class ChainResult:
         return None if self._read is None else self._read()
 
 
-Result = Entry | AccountState | ChainResult | Taken | Refusal | ChainRefused
+Result = Entry | AccountState | ItemChanged | ChainResult | Taken | Refusal | ChainRefused

@@ -165,6 +165,11 @@ class RefusalCode(Enum):
         "The floor would lie above posted - reserved",
         "Choose a lower floor or fund the account first.",
     )
+    ITEM_NOT_OPEN = (
+        "item_not_open",
+        "The item of the work list cannot become that now",
+        "Read it again: its state, or what it is about, has changed.",
+    )
 
     def __init__(self, code: str, title: str, remedy: str) -> None:
         self.code = code

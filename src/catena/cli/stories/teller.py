@@ -25,6 +25,8 @@ __all__ = ["Teller"]
 
 _DONE: Final = frozenset({200, 201, 202})
 _REFUSED: Final = 422
+_WAIT_SECONDS: Final = 20
+"""How long a story waits for a gateway; less than its client waits for an answer."""
 
 _TOLD: Final = frozenset({"waiting", "completed", "failed", "skipped", "compensated"})
 """What of a step's history is told: the states in which it stays."""
@@ -168,6 +170,51 @@ class Teller:
             chain = f"a {lien['chain_type']} that is {lien['chain_state']}"
             self._print(f"{amount} are {lien['kind']} of the step {lien['step']} of {chain}")
 
+    # --- gateways -----------------------------------------------------------------------------
+
+    async def has_gateway(self, body: Mapping[str, Any]) -> bool:
+        """Whether the ledger has the gateway that a deposit names; nothing is asked of it."""
+        inputs = {name: body[name] for name in ("gateway", "amount", "currency", "method")}
+        undo = {"type": "give_back"}
+        step = {"name": "charge", "type": "gateway.charge", "inputs": inputs, "compensation": undo}
+        tried = {_REFUSED, *_DONE}
+        answer = await self._ask("POST", "/v1/chains/preview", {"steps": [step]}, expected=tried)
+        return answer.status_code != _REFUSED
+
+    async def order(self, path: str, body: Mapping[str, Any]) -> list[str]:
+        """Have a gateway move money, and show the entries that come of it.
+
+        Gives the accounts on their lines, the first one that was seen first.
+        """
+        answer = await self._ask("POST", path, body, new_id("demo_"), wait=_WAIT_SECONDS)
+        done = answer.json()
+        what = path.rpartition("/")[2].removesuffix("s")
+        self._print_request("POST", path, answer, f"{what} {done['state']}")
+        chain = (await self._ask("GET", f"/v1/chains/{done['chain_id']}")).json()
+        seen: dict[str, None] = {}
+        table = _make_table("", "", "", ">")
+        posted = [step for step in chain["steps"] if "entry_id" in step]
+        for step in sorted(posted, key=lambda step: step["commit_seq"]):
+            entry = (await self._ask("GET", f"/v1/entries/{step['entry_id']}")).json()
+            name = entry["type"]
+            for line in entry["lines"]:
+                seen[line["account_id"]] = None
+                amount = f"{self._format(line['amount'], line['currency'])} {line['currency']}"
+                table.add_row(name, line["side"], await self._name(line["account_id"]), amount)
+                name = ""
+        self._print(table)
+        return list(seen)
+
+    async def show_posted(self, accounts: Sequence[str]) -> None:
+        """Show what is posted on these accounts."""
+        table = _make_table("", ">")
+        table.add_row("", "posted", style="dim")
+        for account in accounts:
+            found = (await self._ask("GET", f"/v1/accounts/{account}/balance")).json()
+            posted = self._format(found["posted"], found["currency"])
+            table.add_row(await self._name(account), posted)
+        self._print(table)
+
     # --- asking and printing ------------------------------------------------------------------
 
     def _format(self, amount: int, code: str) -> str:
@@ -188,8 +235,11 @@ class Teller:
         key: str | None = None,
         *,
         expected: frozenset[int] | set[int] = _DONE,
+        wait: int | None = None,
     ) -> Response:
         headers = {} if key is None else {"Idempotency-Key": key}
+        if wait is not None:
+            headers["Prefer"] = f"wait={wait}"
         try:
             answer = await self._client.request(method, path, json=body, headers=headers)
         except HTTPError as error:

@@ -1,0 +1,140 @@
+"""What people decide about the work list, as operations of the journal.
+
+Invariant: the change of an item and the entry that settles it are one operation, and so one commit:
+neither is ever there without the other. The next run looks whether the books bear it out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from catena.db.read.entries import find_entry_by_reference
+from catena.db.read.reconciliation import read_item_row
+from catena.db.reconciliation import find_last_run
+from catena.errors import Conflict, InvalidInput
+from catena.journal import ChangeItem, PostEntry
+from catena.ledger.accounts import Side, clearing_of, system_account_id
+from catena.ledger.entries import Draft, EntryType
+from catena.reconciliation.adjustments import (
+    Settling,
+    check_reason,
+    draft_entry,
+    propose,
+    propose_fees,
+)
+from catena.reconciliation.past import AGAIN, load_work
+from catena.reconciliation.work import TRANSITIONS, State, WorkItem
+from catena.settings import LIMITS
+
+if TYPE_CHECKING:
+    from catena.db.installation import Ledger
+    from catena.db.pool import Connection
+    from catena.db.reconciliation_rows import ItemRow, RunRow
+    from catena.ledger.entries import Entry
+
+__all__ = ["Seen", "decide_item", "fees_to_book", "read_item", "settle_item"]
+
+NO_FEES: Final = "There is nothing to book: our books have all the fees that the run knows of."
+
+
+class Seen(NamedTuple):
+    """An item as it was read."""
+
+    row: ItemRow
+    item: WorkItem
+
+
+async def read_item(connection: Connection, ledger: int, id: str, depth: int) -> Seen | None:
+    """An item with its lines and its history; read it at once. `depth`: of corrections."""
+    row = await read_item_row(connection, ledger, id)
+    if row is None:
+        return None
+    (item,) = await load_work(connection, ledger, row.gateway, [row], depth)
+    return Seen(row, item)
+
+
+def decide_item(id: str, state: State, who: str, reason: str) -> ChangeItem:
+    """Accept or reopen an item. Raises InvalidInput without a reason."""
+    told = check_reason(reason, LIMITS.text_characters)
+    return ChangeItem(id, state, _list_before(state), who, told)
+
+
+def settle_item(
+    seen: Seen, settling: Settling, who: str, reason: str, ledger_id: str
+) -> ChangeItem:
+    """Settle an item by the entry of this proposal. Raises InvalidInput where there is none.
+
+    Settled before and not reopened, the same again is the same entry.
+    """
+    told = check_reason(reason, LIMITS.text_characters)
+    proposals = {one.settling: one for one in propose(seen.item.finding, seen.row.gateway)}
+    if settling not in proposals:
+        possible = ", ".join(proposals) or "none; accept it"
+        raise InvalidInput(
+            f"No entry settles it that way; possible: {possible}.",
+            fields=[("/settling", "One of the item's proposals.")],
+        )
+    number = sum(change.state is State.RESOLVED for change in seen.item.changes)
+    number += seen.item.state is not State.RESOLVED
+    reference = seen.row.id if number == 1 else f"{seen.row.id}{AGAIN}{number}"
+    draft = draft_entry(proposals[settling], ledger_id, seen.row.id, told)
+    draft = draft._replace(
+        reference=reference, content=_fingerprint(reference, settling, told), free=False
+    )
+    return ChangeItem(
+        seen.row.id,
+        State.RESOLVED,
+        _list_before(State.RESOLVED),
+        who,
+        told,
+        draft,
+        seen.row.version,
+    )
+
+
+def _list_before(state: State) -> frozenset[str]:
+    """The states from which an item may become so."""
+    return frozenset(before for before, after in TRANSITIONS.items() if state in after)
+
+
+def _fingerprint(*parts: str) -> str:
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+
+
+async def fees_to_book(
+    connection: Connection, ledger: Ledger, run: RunRow, before: str | None
+) -> PostEntry:
+    """The entry for the fees that a run found unbooked; once booked, that very entry.
+
+    `before`: the id of the run before it, whose fees may have been booked since it read our lines.
+    Raises Conflict when there are none, or a later run has them too.
+    """
+    content = _fingerprint(run.id, "fees")
+    found = await find_entry_by_reference(connection, ledger.number, EntryType.FEE, run.id)
+    if found is not None:
+        entry = found.entry
+        return PostEntry(Draft(EntryType.FEE, entry.lines, reference=run.id, content=content))
+    last = await find_last_run(connection, ledger.number, run.gateway)
+    if last is None or last.number != run.number:
+        raise Conflict("A later run has these fees, too: book those.")
+    fees = {code: one["fees_to_book"] for code, one in run.figures.items()}
+    if before is not None:
+        late = await find_entry_by_reference(connection, ledger.number, EntryType.FEE, before)
+        if late is not None and late.entry.position > run.position:
+            _subtract(fees, late.entry, ledger.id, clearing_of(run.gateway))
+    proposal = propose_fees(fees, run.gateway)
+    if proposal is None:
+        raise Conflict(NO_FEES)
+    text = f"Fees of {run.gateway} until {run.until:%Y-%m-%d}"
+    draft = draft_entry(proposal, ledger.id, run.id, text)
+    metadata = json.dumps({"reconciles": run.id, "settling": proposal.settling})
+    return PostEntry(draft._replace(content=content, metadata=metadata))
+
+
+def _subtract(fees: dict[str, int], entry: Entry, ledger_id: str, role: str) -> None:
+    for account, side, amount, currency in entry.lines:
+        if account == system_account_id(ledger_id, role, currency):
+            booked = amount if side is Side.CREDIT else -amount
+            fees[currency] = fees.get(currency, 0) - booked

@@ -1,0 +1,104 @@
+"""The daily turn of a gateway that lists what it has done: taken by one, asked, reconciled."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Sequence
+
+from catena.errors import Unavailable
+from catena.gateways.contract import Gateway, StatementLine, Subject
+from catena.gateways.registry import Connection
+from tests.postgres import Database, ask
+from tests.reconciliation.desk import GATEWAY, Desk, days_ago, open_desk
+
+DUE = "UPDATE catena.reconciliation_schedule SET due_at = now() - interval '1 minute'"
+
+
+class Listing:
+    """A gateway that lists these lines, and whom it was asked for."""
+
+    def __init__(self, *lines: StatementLine) -> None:
+        self.lines = list(lines)
+        self.asked: list[tuple[dt.datetime, dt.datetime]] = []
+        self.is_away = False
+
+    async def read(self, first: dt.datetime, end: dt.datetime) -> Sequence[StatementLine]:
+        """What was booked between."""
+        self.asked.append((first, end))
+        if self.is_away:
+            raise Unavailable("It cannot be read now.")
+        return [line for line in self.lines if first <= line.at < end]
+
+    def connection(self, desk: Desk) -> Connection:
+        """As a ledger has it."""
+        gateway = Gateway(
+            name=GATEWAY, kind="listing", acts={}, look_ups={}, read_statement=self.read
+        )
+        return Connection("gw_1", desk.scribe.ledger.id, gateway)
+
+
+def charge(id: str, at: dt.datetime, amount: int) -> StatementLine:
+    """A line of it."""
+    return StatementLine(id, Subject.CHARGE, amount, 0, "USD", f"ref-{id}", at)
+
+
+async def test_a_turn_is_taken_once_a_day(database: Database) -> None:
+    """Not before its hour, by one of several, and then not again until the next day."""
+    async with open_desk(database) as desk:
+        listing = Listing()
+        connection = listing.connection(desk)
+        assert await desk.reconciler.take_turn(connection) is None
+        await asyncio.to_thread(ask, database.owner_dsn, DUE, "SELECT 1")
+        turns = await asyncio.gather(*(desk.reconciler.take_turn(connection) for _ in range(4)))
+        assert sum(made is not None for made in turns) == 1
+        assert await desk.reconciler.take_turn(connection) is None
+        (asked,) = listing.asked
+        assert asked[0] == desk.scribe.ledger.created_at
+
+
+async def test_the_next_turn_looks_back_one_window(database: Database) -> None:
+    """What was booked late is taken in, and what was there is passed over."""
+    async with open_desk(database) as desk:
+        await desk.take(begins=days_ago(30), ends=days_ago(8))
+        listing = Listing(charge("x1", days_ago(9), 500))
+        connection = listing.connection(desk)
+        for lines in ([], [charge("x2", days_ago(7), 700)]):
+            listing.lines += lines
+            await desk.reconciler.take_turn(connection)
+            await asyncio.to_thread(ask, database.owner_dsn, DUE, "SELECT 1")
+            made = await desk.reconciler.take_turn(connection)
+            assert made is not None
+        assert listing.asked[0][0] == days_ago(8 + desk.reconciler.settings.reconciliation_days)
+        kinds = [seen.row.kind for seen in await desk.items()]
+        assert kinds == ["missing_here"]
+        counts = desk.reconciler.counts[desk.scribe.ledger.id, GATEWAY]
+        assert (counts.runs, counts.lines, counts.opened, counts.open) == (2, 1, 1, 1)
+
+
+async def test_a_gateway_that_is_away_is_asked_again(database: Database) -> None:
+    """When the lease has ended; until then nobody asks it."""
+    async with open_desk(database, reconciliation_lease_seconds=0.0) as desk:
+        listing = Listing()
+        listing.is_away = True
+        connection = listing.connection(desk)
+        await desk.reconciler.take_turn(connection)
+        await asyncio.to_thread(ask, database.owner_dsn, DUE, "SELECT 1")
+        for _ in range(2):
+            try:
+                await desk.reconciler.take_turn(connection)
+            except Unavailable:
+                continue
+            raise AssertionError("it was away")
+        listing.is_away = False
+        assert await desk.reconciler.take_turn(connection) is not None
+        assert len(listing.asked) == 3
+
+
+async def test_a_turn_is_at_the_hour_that_is_set(database: Database) -> None:
+    """Today's, if that is to come, else tomorrow's."""
+    async with open_desk(database, reconciliation_hour=5) as desk:
+        day = dt.datetime(2026, 2, 28, tzinfo=dt.UTC)
+        for hours, turn in ((0, 5), (4.9, 5), (5, 29), (23, 29)):
+            after = desk.reconciler.turn_after(day + dt.timedelta(hours=hours))
+            assert after == day + dt.timedelta(hours=turn)
