@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.request import Request, urlopen
+
+import httpx2
 
 from bench.book import Book, copy_book
 from bench.generators import Load, find_wrk, run_wrk, write_list
@@ -47,12 +48,10 @@ class _Sandbox(NamedTuple):
 
     def ask(self, path: str, body: object = None) -> Any:  # noqa: ANN401  # any JSON
         """Read, or write what there is to write."""
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {self.api_key}", "Content-Type": "application/json"}
-        headers["Idempotency-Key"] = secrets.token_hex(8)
-        request = Request(self.address + path, data, headers)  # noqa: S310  # of this machine
-        with urlopen(request, timeout=30) as answer:  # noqa: S310  # as above
-            return json.loads(answer.read())
+        key = {"Authorization": f"Bearer {self.api_key}", "Idempotency-Key": secrets.token_hex(8)}
+        method = "GET" if body is None else "POST"
+        answer = httpx2.request(method, self.address + path, json=body, headers=key, timeout=30)
+        return answer.raise_for_status().json()
 
 
 @contextmanager

@@ -24,6 +24,7 @@ __all__ = [
     "ENTRY",
     "EVENT",
     "GATEWAY",
+    "GATEWAY_NAME",
     "HOLD",
     "IMPORT",
     "ITEM",
@@ -60,6 +61,9 @@ DEPOSIT: Final = "dep_"
 WITHDRAWAL: Final = "wdr_"
 REFUND: Final = "rfd_"
 GATEWAY: Final = "gw_"
+
+GATEWAY_NAME: Final = "[a-z][a-z0-9-]{0,29}"
+"""What a gateway may be called, as a regular expression; migration 6 says it to the database."""
 IMPORT: Final = "stm_"
 RUN: Final = "run_"
 ITEM: Final = "rec_"

@@ -90,3 +90,10 @@ def test_the_licence_is_apache() -> None:
     text = (rules.REPO / "LICENSE").read_text(encoding="utf-8")
     assert "Apache License" in text
     assert PROJECT["project"]["license"] == "Apache-2.0"
+
+
+def test_requirements_name_no_address() -> None:
+    """Where packages come from is for whoever installs them to say."""
+    files = [path for path in (rules.REPO / "requirements").rglob("*") if path.is_file()]
+    assert len(files) > 3
+    assert [path.name for path in files if "://" in path.read_text("utf-8")] == []

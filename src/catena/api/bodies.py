@@ -10,7 +10,7 @@ import datetime as dt
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Protocol, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from catena.errors import InvalidInput, MalformedJson
-from catena.ids import ACCOUNT, CHAIN
+from catena.ids import ACCOUNT, CHAIN, GATEWAY_NAME
 from catena.ledger.accounts import SystemRole
 from catena.money import MAX_AMOUNT_MINOR
 from catena.settings import LIMITS
@@ -68,7 +68,22 @@ STEP_PATTERN: Final = rf"^{_NAME}(\.{_NAME}){{0,3}}$"
 """The name of a step, and of a signal; those of a group's steps have the group's before a dot."""
 
 
-def name_one_account(line: Any) -> Any:  # noqa: ANN401  # a line of a free entry
+class _Named(Protocol):
+    """What names an account: by its id, or one of the platform's by its role."""
+
+    @property
+    def account_id(self) -> object:
+        """Its id, or an expression that gives it."""
+
+    @property
+    def role(self) -> str | None:
+        """Its role."""
+
+
+_Line = TypeVar("_Line", bound=_Named)
+
+
+def name_one_account(line: _Line) -> _Line:
     """The line, if it names its account in one way."""
     if (line.account_id is None) == (line.role is None):
         raise ValueError("A line names its account by `account_id` or by `role`.")
@@ -111,7 +126,7 @@ CurrencyCode = Annotated[
     StringConstraints(pattern=CURRENCY_PATTERN),
     Field(description="ISO 4217, or an asset of the ledger.", examples=["USD"]),
 ]
-_OF_A_GATEWAY: Final = r"clearing\.[a-z][a-z0-9-]{0,29}"
+_OF_A_GATEWAY: Final = rf"clearing\.{GATEWAY_NAME}"
 LineRole = Annotated[
     str,
     StringConstraints(pattern=rf"^({'|'.join(SystemRole)}|{_OF_A_GATEWAY})$"),
@@ -124,7 +139,7 @@ Through = Annotated[
 ]
 GatewayName = Annotated[
     str,
-    StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,29}$"),
+    StringConstraints(pattern=f"^{GATEWAY_NAME}$"),
     Field(description="One of the installation's gateways.", examples=["sandbox"]),
 ]
 Note = Annotated[

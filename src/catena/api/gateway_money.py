@@ -5,7 +5,7 @@ Schemas first, then what they mean.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Final, Literal
 
@@ -46,7 +46,7 @@ from catena.flows.withdrawal import (
     define_withdrawal,
 )
 from catena.ids import CHAIN, DEPOSIT, REFUND, WITHDRAWAL, new_id
-from catena.journal import ChainResult, CreateChain, Operation, Result
+from catena.journal import CreateChain, Operation, Result
 from catena.ledger.entries import Entry
 from catena.ledger.fees import PaidBy
 
@@ -95,7 +95,7 @@ class GatewayWithdrawalRequest(WithdrawalRequest, GatewayTerms):
         return self
 
 
-def _check_gateway(request: Any, own: Sequence[str]) -> None:  # noqa: ANN401  # either of two
+def _check_gateway(request: GatewayTerms, own: Sequence[str]) -> None:
     said = request.model_fields_set
     if request.gateway is None:
         for name in own:
@@ -128,10 +128,14 @@ class RefundDepositRequest(Body):
     note: Note | None = None
 
 
+_Show = Callable[[Chain, str], object]
+"""The chain as it is shown; the ledger's id comes with it."""
+
+
 # --- what they mean ---------------------------------------------------------------------------
 
 
-def _tell_fees(request: Any) -> list[Mapping[str, Any]]:  # noqa: ANN401  # either of two
+def _tell_fees(request: DepositRequest | WithdrawalRequest) -> list[Mapping[str, Any]]:
     return [fee.model_dump(mode="json", exclude_unset=True) for fee in request.fees or ()]
 
 
@@ -238,12 +242,11 @@ def refund_operation(
     return _make(define_refund(terms), context)
 
 
-def _render(results: Sequence[Result], context: Context, prefix: str, show: Any) -> Reply:  # noqa: ANN401  # a view
+def _render(results: Sequence[Result], context: Context, prefix: str, show: _Show) -> Reply:
     result = results[0]
     if isinstance(result, Entry):
         location = (b"location", b"/v1/entries/" + result.id.encode())
         return Reply(201, encode(view_entry(result, context.ledger.id)), (location,))
-    assert isinstance(result, ChainResult)  # noqa: S101  # what these operations give
     chain = chain_of(results)
     place = _PLACES[prefix] + (prefix + chain.id[4:]).encode()
     status = 201 if chain.is_ended else 202
@@ -257,7 +260,7 @@ _PLACES: Final = {
 }
 
 
-def _render_same(results: Sequence[Result], context: Context, show: Any) -> Reply:  # noqa: ANN401  # a view
+def _render_same(results: Sequence[Result], context: Context, show: _Show) -> Reply:
     chain = chain_of(results)
     return Reply(200, encode(show(chain, context.ledger.id)))
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from catena.errors import CatenaError, SetupError
 from catena.gateways import sandbox, stripe
 from catena.gateways.contract import Gateway
-from catena.ids import LEDGER, is_id
+from catena.ids import GATEWAY_NAME, LEDGER, is_id
 
 if TYPE_CHECKING:
     from catena.clock import Clock
@@ -30,7 +30,7 @@ _ADAPTERS: Final[Mapping[str, Callable[..., Gateway]]] = {
     stripe.KIND: stripe.connect,
 }
 _VARIABLE: Final = "env:"
-_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,29}")
+_NAME: Final = re.compile(GATEWAY_NAME)
 
 
 class GatewayConfig(NamedTuple):

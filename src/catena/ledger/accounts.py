@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
-from catena.ids import ACCOUNT, derive_id
+from catena.ids import ACCOUNT, GATEWAY_NAME, derive_id
 
 __all__ = [
     "BALANCE_MAX",
@@ -96,7 +96,7 @@ SYSTEM_ACCOUNTS: Final = {
     SystemRole.GATEWAY_FEES: AccountType.EXPENSE,  # what processors and banks take for themselves
 }
 
-_GATEWAY: Final = re.compile(r"[a-z][a-z0-9-]{0,29}")
+_GATEWAY: Final = re.compile(GATEWAY_NAME)
 
 
 def clearing_of(gateway: str) -> str:
