@@ -19,6 +19,7 @@ from catena.errors import InvalidId
 
 __all__ = [
     "ACCOUNT",
+    "BANK_FILE",
     "CHAIN",
     "DEPOSIT",
     "ENTRY",
@@ -34,6 +35,7 @@ __all__ = [
     "REFUND",
     "REQUEST",
     "RUN",
+    "SUSPENSE",
     "WITHDRAWAL",
     "IdSource",
     "Numbering",
@@ -60,6 +62,8 @@ DEPOSIT: Final = "dep_"
 WITHDRAWAL: Final = "wdr_"
 REFUND: Final = "rfd_"
 GATEWAY: Final = "gw_"
+BANK_FILE: Final = "bfl_"
+SUSPENSE: Final = "susp_"
 IMPORT: Final = "stm_"
 RUN: Final = "run_"
 ITEM: Final = "rec_"
