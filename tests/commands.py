@@ -40,7 +40,21 @@ class Command:
         self._log = log
         self._followed = err if log else out
         self._heard: list[str] = []
-        self._other = asyncio.create_task((out if log else err).read())
+        self._aside: list[str] = []
+        self._told = asyncio.Condition()
+        self._other = asyncio.create_task(self._listen_aside(out if log else err))
+
+    async def _listen_aside(self, stream: asyncio.StreamReader) -> str:
+        async for raw in stream:
+            async with self._told:
+                self._aside.append(raw.decode())
+                self._told.notify_all()
+        return "".join(self._aside)
+
+    async def wait_aside(self, words: str) -> None:
+        """Wait for a line with these words in what is not followed."""
+        async with asyncio.timeout(_PATIENCE_SECONDS), self._told:
+            await self._told.wait_for(lambda: any(words in line for line in self._aside))
 
     async def read_until(self, words: str) -> str:
         """Read what it says up to a line with these words; gives that line."""
@@ -65,7 +79,7 @@ class Command:
             self.send(number)
         async with asyncio.timeout(_PATIENCE_SECONDS):
             self._heard.append((await self._followed.read()).decode())
-            other = (await self._other).decode()
+            other = await self._other
             code = await self._process.wait()
         heard = "".join(self._heard)
         return Ended(code, other, heard) if self._log else Ended(code, heard, other)

@@ -29,8 +29,10 @@ from catena.engine.plugins import load_plugins, make_catalogue, opening
 from catena.engine.stray import StrayStep
 from catena.engine.worker import Worker
 from catena.errors import SetupError
+from catena.flows.bank.connecting import Banks
 from catena.flows.notices import Intake
 from catena.flows.sweep import Sweep, keep_sweeping
+from catena.gateways.bank.options import KIND as BANK
 from catena.gateways.config import GatewayConfig, connect_gateway
 from catena.gateways.registry import Connection, Gateways
 from catena.gateways.steps import gateway_steps
@@ -117,9 +119,6 @@ async def open_app(
     async with AsyncExitStack() as stack:
         pool, ledgers, cursor_secret, signing_secret = await _open_database(stack, settings, url)
         gateways = Gateways()
-        connect = partial(_connect, gateways, await _open_gateway_client(stack, settings), clock)
-        for config in connections:
-            await connect(ledgers, config)
         http_step = await _open_http_step(stack, settings, signing_secret, clock)
         chain_step, stray_step, plugins = ChainStep(), StrayStep(), load_plugins()
         catalogue = make_catalogue(
@@ -135,6 +134,9 @@ async def open_app(
         stack.push_async_callback(balances.close)
         chain_step.attach(catalogue, pool, journal, ledgers.find_any)
         intake = Intake(pool, journal, catalogue)
+        connect = await _open_gateways(stack, settings, gateways, intake, clock, works=works)
+        for config in connections:  # before anybody takes work that may name them
+            await connect(ledgers, config)
         reconciler = Reconciler.open(pool, settings, clock, new_id, gateways, ledgers.find_any)
         teller = Teller(pool)
         stack.push_async_callback(teller.close)
@@ -201,27 +203,47 @@ async def _open_http_step(
     return HttpStep(client, partial(derive_secret, secret), clock, allows_private=private)
 
 
-async def _open_gateway_client(stack: AsyncExitStack, settings: Settings) -> OutsideClient:
-    """Who names a gateway's address is the operator: it may be a private one."""
-    client = OutsideClient(replace(settings, allow_private_addresses=True))
-    return await stack.enter_async_context(client)
+async def _open_gateways(
+    stack: AsyncExitStack,
+    settings: Settings,
+    gateways: Gateways,
+    intake: Intake,
+    clock: Clock,
+    *,
+    works: bool,
+) -> Callable[[Ledgers, GatewayConfig], Awaitable[Connection]]:
+    """What takes a gateway in. Who names its address is the operator: it may be a private one.
+
+    `works`: of each bank that is taken in the rounds are made here, too.
+    """
+    theirs = replace(settings, allow_private_addresses=True)
+    client = await stack.enter_async_context(OutsideClient(theirs))
+    large = replace(theirs, outside_answer_bytes=settings.bank_file_bytes)
+    files = await stack.enter_async_context(OutsideClient(large))
+    banks = Banks(intake, settings, clock, files)
+    if works:
+        stack.push_async_callback(banks.work())
+    return partial(_connect, gateways, banks, client, clock)
 
 
 async def _connect(
     gateways: Gateways,
+    banks: Banks,
     client: OutsideClient,
     clock: Clock,
     ledgers: Ledgers,
     config: GatewayConfig,
 ) -> Connection:
     """Take in a gateway. Raises SetupError."""
-    known = {ledger.id for ledger in await ledgers.refresh()}
+    known = {ledger.id: ledger for ledger in await ledgers.refresh()}
     if config.ledger is None and len(known) != 1:
         raise SetupError(f"The gateway {config.name}: say which `ledger` it is of.")
-    ledger = config.ledger or known.pop()
-    if config.ledger is not None and ledger not in known:
+    ledger = config.ledger or next(iter(known))
+    if ledger not in known:
         raise SetupError(f"The gateway {config.name}: there is no ledger {ledger}.")
     try:
+        if config.kind == BANK:
+            return gateways.add(ledger, banks.connect(known[ledger], config))
         return gateways.add(ledger, connect_gateway(config, client, clock))
     except ValueError as error:
         raise SetupError(str(error)) from error

@@ -19,6 +19,7 @@ from catena.errors import InvalidId
 
 __all__ = [
     "ACCOUNT",
+    "BANK_FILE",
     "CHAIN",
     "DEPOSIT",
     "ENTRY",
@@ -35,6 +36,7 @@ __all__ = [
     "REFUND",
     "REQUEST",
     "RUN",
+    "SUSPENSE",
     "WITHDRAWAL",
     "IdSource",
     "Numbering",
@@ -61,14 +63,16 @@ DEPOSIT: Final = "dep_"
 WITHDRAWAL: Final = "wdr_"
 REFUND: Final = "rfd_"
 GATEWAY: Final = "gw_"
-
-GATEWAY_NAME: Final = "[a-z][a-z0-9-]{0,29}"
-"""What a gateway may be called, as a regular expression; migration 6 says it to the database."""
+BANK_FILE: Final = "bfl_"
+SUSPENSE: Final = "susp_"
 IMPORT: Final = "stm_"
 RUN: Final = "run_"
 ITEM: Final = "rec_"
 KEY: Final = "key_"
 REQUEST: Final = "req_"
+
+GATEWAY_NAME: Final = "[a-z][a-z0-9-]{0,29}"
+"""What a gateway may be called, as a regular expression; migration 6 says it to the database."""
 
 _POSITION_BITS: Final = 46
 POSITION_MAX: Final = (1 << _POSITION_BITS) - 1

@@ -97,6 +97,15 @@ class Settings:
         "", "The TOML file that lists the payment gateways; docs/guides/gateways.md."
     )
 
+    bank_poll_seconds: float = _setting(
+        1.0, "How often a worker looks for files of banks that are to be sealed, sent or read."
+    )
+    bank_lease_seconds: float = _setting(
+        60.0,
+        "How long a worker has a bank's file, before another may take it over; longer than a"
+        " delivery may take.",
+    )
+    bank_file_bytes: int = _setting(67_108_864, "Size of a file that a bank gives us, at most.")
     notice_sweep_seconds: float = _setting(
         5.0,
         "How often a worker tries those notices of gateways again that it could not match; a round"

@@ -9,7 +9,7 @@ import socket
 import stat
 import tomllib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import httpx2
 
+from catena.db.embedded.directory import opening_lock, try_lock
 from tests.commands import Command, call, list_files, running
 from tests.sandbox.running import run_sandbox
 
@@ -154,6 +155,24 @@ async def test_a_second_start_shares_it_and_takes_it_over(data_dir: Path) -> Non
         assert (await visitor.pay_in())["state"] == "completed"
         assert (await other.end(signal.SIGINT)).code == 0
     assert find_process(data_dir) is None
+
+
+async def test_it_waits_for_a_port_that_is_let_go_after_the_lock(data_dir: Path) -> None:
+    """Its address is known to others: the one who takes over waits for that port."""
+    async with running("up", "--no-demo", data_dir=data_dir) as up:
+        port = urlsplit(await up.read_value("sandbox")).port
+        assert port is not None
+        await up.end(signal.SIGINT)
+    async with AsyncExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", port)))
+        with opening_lock(data_dir / "sandbox.lock") as lock:
+            assert try_lock(lock)
+            up = await stack.enter_async_context(running("up", "--no-demo", data_dir=data_dir))
+            visitor = await stack.enter_async_context(visiting(up))
+        await up.wait_aside("sandbox_waits_for_its_port")
+        listener.close()
+        assert (await visitor.pay_in())["state"] == "completed"
+        assert (await up.end(signal.SIGINT)).code == 0
 
 
 async def test_a_gateway_of_ones_own_takes_its_place(data_dir: Path) -> None:

@@ -263,14 +263,26 @@ async def test_the_journal_cannot_write_what_does_not_balance(database: Database
         assert await dump(database) == before
 
 
+BANKING = (
+    *("bank_alarms", "bank_files", "bank_inbox", "bank_lines", "bank_orders", "bank_statements"),
+    *("bank_turns", "deposit_references", "suspense", "virtual_ibans"),
+)
 GRANTED = {
     ("api_keys", "INSERT"),
     ("api_keys", "UPDATE"),
+    *((name, "INSERT") for name in BANKING),
+    ("bank_files", "UPDATE"),
+    ("bank_inbox", "UPDATE"),
+    ("bank_orders", "UPDATE"),
+    ("bank_turns", "UPDATE"),
+    ("deposit_references", "DELETE"),
     ("idempotency", "DELETE"),
     ("installation", "INSERT"),
     ("ledgers", "INSERT"),
     ("ledgers", "UPDATE"),
     ("positions", "INSERT"),
+    ("suspense", "UPDATE"),
+    ("virtual_ibans", "DELETE"),
     ("reconciliation_findings", "INSERT"),
     ("reconciliations", "INSERT"),
     ("statement_imports", "INSERT"),
@@ -335,6 +347,9 @@ async def test_the_service_has_no_right_to_write_money(database: Database) -> No
         "UPDATE reconciliation_items SET state = 'cleared'",
         "INSERT INTO reconciliation_changes SELECT * FROM reconciliation_changes",
         "SELECT journal_write_items(1, '', 0, 0, now(), '{}')",
+        "UPDATE bank_files SET content = ''",
+        "UPDATE bank_orders SET iban = ''",
+        "DELETE FROM bank_inbox",
         "ALTER TABLE lines DISABLE TRIGGER ALL",
         "SET ROLE catena_owner",
     ],

@@ -250,7 +250,7 @@ async def test_what_was_charged_and_given_back(database: Database, booked: bool)
 
 
 async def test_what_was_given_back_and_came_back(database: Database) -> None:
-    """A refund of our own undoing that fails at last: the money is with us, in suspense."""
+    """A refund of our own undoing that fails at last: we have the money again, by its name."""
     async with open_desk(database) as desk:
         await desk.move(1000, "re_1", days_ago(19.5))
         await desk.take(

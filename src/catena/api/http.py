@@ -16,6 +16,7 @@ from catena import errors
 from catena.api import (
     accounts,
     balances,
+    banks,
     chain_routes,
     documentation,
     entries,
@@ -29,10 +30,12 @@ from catena.api import (
     movements,
     notices,
     operators,
+    payers,
     previews,
     progress,
     reconciliation,
     reconciliation_items,
+    suspense,
     virtual,
     webhooks,
 )
@@ -71,6 +74,9 @@ _ROOMS: Final = (
     notices,
     reconciliation,
     reconciliation_items,
+    banks,
+    payers,
+    suspense,
     health,
     documentation,
 )

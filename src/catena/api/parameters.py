@@ -18,6 +18,7 @@ from catena.ids import (
     REFUND,
     REQUEST,
     RUN,
+    SUSPENSE,
     WITHDRAWAL,
 )
 from catena.settings import LIMITS
@@ -97,6 +98,9 @@ IN_PATHS: Final = {
     "connection_id": id_pattern(GATEWAY),
     "run_id": id_pattern(RUN),
     "item_id": id_pattern(ITEM),
+    "suspense_id": id_pattern(SUSPENSE),
+    "iban": r"^[A-Za-z]{2}[0-9]{2}[A-Za-z0-9]{1,30}$",
+    "reference": r"^[A-Za-z0-9 -]{1,100}$",
     "step": STEP_PATTERN,
     "name": STEP_PATTERN,
     "code": CURRENCY_PATTERN,

@@ -170,10 +170,17 @@ class _Keeper:
             _log.error("sandbox_not_started", why=error.detail)
 
     async def _succeed(self) -> socket.socket:
+        """Have the lock, then the port: the one who had both may let go of the port a bit later."""
+        port, told = urlsplit(self._kept["url"]).port or _PORT, False
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             if try_lock(self._lock):
-                return open_listener(_HOST, urlsplit(self._kept["url"]).port or _PORT)
+                try:
+                    return open_listener(_HOST, port)
+                except SetupError as error:
+                    if not told:
+                        _log.warning("sandbox_waits_for_its_port", why=error.detail)
+                    told = True
 
     async def _run_on(self, listener: socket.socket) -> None:
         failed = 0

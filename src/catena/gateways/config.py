@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from catena.errors import CatenaError, SetupError
 from catena.gateways import sandbox, stripe
+from catena.gateways.bank import options as bank
 from catena.gateways.contract import Gateway
 from catena.ids import GATEWAY_NAME, LEDGER, is_id
 
@@ -29,6 +30,9 @@ _ADAPTERS: Final[Mapping[str, Callable[..., Gateway]]] = {
     sandbox.KIND: sandbox.connect,
     stripe.KIND: stripe.connect,
 }
+_KINDS: Final = frozenset({*_ADAPTERS, bank.KIND})
+"""A bank is more than an adapter: `flows.bank` connects it."""
+
 _VARIABLE: Final = "env:"
 _NAME: Final = re.compile(GATEWAY_NAME)
 
@@ -60,8 +64,8 @@ def _read(name: str, table: object, variables: Mapping[str, str]) -> GatewayConf
         raise SetupError(f"The gateway {name}: `kind` says which adapter it has.")
     options = dict(table)
     kind, ledger = options.pop("kind"), options.pop("ledger", None)
-    if kind not in _ADAPTERS:
-        raise SetupError(f"The gateway {name}: its kind is one of {', '.join(sorted(_ADAPTERS))}.")
+    if kind not in _KINDS:
+        raise SetupError(f"The gateway {name}: its kind is one of {', '.join(sorted(_KINDS))}.")
     if ledger is not None and not is_id(LEDGER, ledger):
         raise SetupError(f"The gateway {name}: `ledger` is an id that starts with {LEDGER}.")
     found = {option: _resolve(name, value, variables) for option, value in options.items()}

@@ -1,0 +1,179 @@
+"""Money that came in and is nobody's: what there is, and how it gets to its owner.
+
+Invariant: what is in suspense is assigned once, by an entry that says who decided it and why.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query
+from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from catena.api import examples
+from catena.api.bodies import AccountId as AccountText
+from catena.api.bodies import Body, Text, id_pattern
+from catena.api.documentation import describe
+from catena.api.movements import POSTING_ERRORS
+from catena.api.pages import PageQuery, open_cursor, page_reply, seal_cursor
+from catena.api.requests import app_of, identify, respond, run_write
+from catena.api.views import ChainId, EntryView, LedgerId, Moment, encode, view_entry
+from catena.api.writes import Context, Reply, Write, digest
+from catena.auth.scopes import Scope
+from catena.db.bank_names import Suspended, find_suspended, list_suspended, mark_assigned
+from catena.errors import NotFound
+from catena.flows.credit import assign
+from catena.ids import SUSPENSE, parse_id
+from catena.journal import Operation, Result
+from catena.ledger.entries import Entry
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["Banks"])
+
+_DAY_SECONDS: Final = 86_400
+
+
+class AssignmentRequest(Body):
+    """Say whose it is, and how you know."""
+
+    account_id: AccountText
+    reason: Text
+
+
+class SuspendedView(Struct, frozen=True):
+    """Money that came in, and is nobody's so far."""
+
+    id: Annotated[str, Meta(pattern=id_pattern(SUSPENSE))]
+    ledger_id: LedgerId
+    chain_id: Annotated[ChainId, Meta(description="That has put it into suspense.")]
+    gateway: str
+    gateway_reference: str
+    amount: Annotated[
+        int, Meta(description="Minor units of the currency; negative: it was taken back.")
+    ]
+    currency: str
+    payer_name: str | None
+    payer_iban: Annotated[str | None, Meta(description="Masked: its first and last four.")]
+    text: Annotated[str, Meta(description="What the payer or the bank says of it.")]
+    booked_at: Moment
+    age_days: Annotated[int, Meta(description="Whole days since it was booked.")]
+
+
+class SuspendedList(Struct, frozen=True):
+    """What is nobody's, the oldest first."""
+
+    items: Sequence[SuspendedView]
+    next: Annotated[str | None, Meta(description="Null on the last page.")]
+
+
+_HEX: Final = "019a3c5f1a2b7c3d8e4f5a6b7c8d9e0f"
+_EXAMPLE: Final = {
+    "id": f"{SUSPENSE}{_HEX}",
+    "ledger_id": f"ldg_{_HEX}",
+    "chain_id": f"cte_{_HEX}",
+    "gateway": "housebank",
+    "gateway_reference": "5f0c8a1b2c3d4e5f60718293a4b5c6d7",
+    "amount": 12550,
+    "currency": "EUR",
+    "payer_name": "Ada L",
+    "payer_iban": "GB82 **** 5432",
+    "text": "Ada L, GB82 **** 5432: for my wallet",
+    "booked_at": "2026-03-01T00:00:00Z",
+    "age_days": 3,
+}
+
+
+@router.get(
+    "/v1/suspense",
+    summary="List money that is nobody's",
+    operation_id="list_suspense",
+    openapi_extra=describe(
+        answers={200: ("A page.", SuspendedList, {"items": [_EXAMPLE], "next": None})},
+        errors=("invalid_request", "invalid_cursor"),
+        sends=("Link",),
+    ),
+)
+async def get_suspense(request: Request, query: Annotated[PageQuery, Query()]) -> Response:
+    """What came in without an owner and is not assigned, the oldest first."""
+    context = await identify(request, Scope.BANK_READ)
+    app, place = app_of(request), f"suspense {context.ledger.id}"
+    state = open_cursor(app.cursor_secret, query, place)
+    after = (dt.datetime.fromisoformat(state[0]), state[1]) if state else None
+    async with app.pool.acquire() as connection:
+        found = await list_suspended(
+            connection, context.ledger.number, after=after, limit=query.limit + 1
+        )
+    page, cursor = found[: query.limit], None
+    if len(found) > len(page):
+        noted = page[-1].noted_at
+        assert noted is not None  # noqa: S101  # it is stored
+        cursor = seal_cursor(app.cursor_secret, query, place, [noted.isoformat(), page[-1].id])
+    views = [_view(one, context.ledger.id, app.clock()) for one in page]
+    return respond(page_reply(request, SuspendedList(views, cursor), cursor))
+
+
+def _view(one: Suspended, ledger: str, now: dt.datetime) -> SuspendedView:
+    return SuspendedView(
+        one.id,
+        ledger,
+        one.chain,
+        one.gateway,
+        one.reference,
+        one.amount,
+        one.currency,
+        one.payer_name,
+        one.payer_iban,
+        one.text,
+        one.at,
+        max(0, int((now - one.at).total_seconds()) // _DAY_SECONDS),
+    )
+
+
+def _build(request: AssignmentRequest, context: Context, one: Suspended) -> Sequence[Operation]:
+    account, by = request.account_id, context.caller.id
+    content = digest(account.encode())
+    return (assign(context.ledger, one, account, request.reason, by, content),)
+
+
+def _render(results: Sequence[Result], context: Context) -> Reply:
+    entry = results[0]
+    assert isinstance(entry, Entry)  # noqa: S101  # what the operation gives
+    location = (b"location", b"/v1/entries/" + entry.id.encode())
+    return Reply(201, encode(view_entry(entry, context.ledger.id)), (location,))
+
+
+@router.post(
+    "/v1/suspense/{suspense_id}/assign",
+    summary="Give money that is nobody's to its owner",
+    operation_id="assign_suspense",
+    openapi_extra=describe(
+        answers={201: ("The entry that has moved it.", EntryView, examples.ENTRY)},
+        body=AssignmentRequest,
+        example={"account_id": f"acct_{_HEX}", "reason": "The payer has shown the transfer."},
+        headers=("Idempotency-Key", "Catena-Ledger"),
+        errors=("invalid_id", *POSTING_ERRORS),
+        sends=("Location",),
+    ),
+)
+async def post_assignment(request: Request, suspense_id: str) -> Response:
+    """From suspense to the account, once; of what was taken back, from the account to suspense."""
+    context = await identify(request, Scope.SUSPENSE_WRITE)
+    app, number = app_of(request), context.ledger.number
+    id = parse_id(SUSPENSE, suspense_id)
+    async with app.pool.acquire() as connection:
+        one = await find_suspended(connection, number, id)
+    if one is None:
+        raise NotFound
+    build = partial(_build, one=one)
+    write = Write("assign_suspense", AssignmentRequest, Scope.SUSPENSE_WRITE, build, _render)
+    reply = await run_write(request, write)
+    if reply.status == 201:  # noqa: PLR2004  # Created
+        async with app.pool.acquire() as connection:
+            await mark_assigned(connection, number, id)
+    return respond(reply)

@@ -1,0 +1,294 @@
+"""Whose money it is that comes in: virtual IBANs and references of accounts; and what is nobody's.
+
+Invariant: a name is one account's. What is in suspense is listed until there is an entry that has
+its id for a reference.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from catena.ids import ACCOUNT, CHAIN, SUSPENSE
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from catena.db.pool import Connection
+
+__all__ = [
+    "NamedAccount",
+    "Suspended",
+    "add_reference",
+    "add_virtual_iban",
+    "find_accounts",
+    "find_currency",
+    "find_suspended",
+    "list_references",
+    "list_suspended",
+    "list_virtual_ibans",
+    "mark_assigned",
+    "note_suspended",
+    "remove_reference",
+    "remove_virtual_iban",
+]
+
+
+class NamedAccount(NamedTuple):
+    """A virtual IBAN or a reference, and whose it is. `gateway`: of an IBAN. `key`, `payload`: of
+    the request that made it, in hex.
+    """
+
+    name: str
+    account: str
+    created_at: dt.datetime
+    key: str
+    payload: str
+    gateway: str = ""
+
+
+class Suspended(NamedTuple):
+    """Money that is nobody's so far. `amount` in minor units; negative: it was taken back."""
+
+    chain: str
+    gateway: str
+    reference: str
+    amount: int
+    currency: str
+    payer_name: str | None
+    payer_iban: str | None
+    text: str
+    at: dt.datetime
+    noted_at: dt.datetime | None = None
+
+    @property
+    def id(self) -> str:
+        """Its own, as the API knows it: the digits of the chain that has put it there."""
+        return SUSPENSE + self.chain[len(CHAIN) :]
+
+
+async def find_currency(connection: Connection, ledger: int, account: str) -> str | None:
+    """The currency of an account that is a user's, if there is such an account."""
+    currency: str | None = await connection.fetchval(
+        "SELECT currency FROM accounts WHERE ledger_id = $1 AND account_id = $2 AND role IS NULL",
+        ledger,
+        account[len(ACCOUNT) :],
+    )
+    return currency
+
+
+async def find_accounts(
+    connection: Connection,
+    ledger: int,
+    gateway: str,
+    ibans: Collection[str],
+    references: Collection[str],
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Whose these are: accounts by IBAN, and by reference, as far as they are anybody's."""
+    by_iban = by_reference = []
+    if ibans:
+        by_iban = await connection.fetch(
+            "SELECT iban AS name, account_id FROM virtual_ibans"
+            " WHERE ledger_id = $1 AND gateway = $2 AND iban = ANY ($3::text[])",
+            ledger,
+            gateway,
+            list(ibans),
+        )
+    if references:
+        by_reference = await connection.fetch(
+            "SELECT reference AS name, account_id FROM deposit_references"
+            " WHERE ledger_id = $1 AND reference = ANY ($2::text[])",
+            ledger,
+            list(references),
+        )
+    return _index(by_iban), _index(by_reference)
+
+
+def _index(rows: list[asyncpg.Record]) -> dict[str, str]:
+    return {row["name"]: ACCOUNT + row["account_id"].hex for row in rows}
+
+
+# --- names --------------------------------------------------------------------------------------
+
+
+async def add_virtual_iban(
+    connection: Connection, ledger: int, wanted: NamedAccount
+) -> NamedAccount | None:
+    """Store it; gives what has the request's key by now. None: the IBAN is somebody's already."""
+    await connection.execute(
+        "INSERT INTO virtual_ibans (ledger_id, gateway, iban, account_id, created_at, key, payload)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+        ledger,
+        wanted.gateway,
+        wanted.name,
+        wanted.account[len(ACCOUNT) :],
+        wanted.created_at,
+        wanted.key,
+        wanted.payload,
+    )
+    row = await connection.fetchrow(
+        "SELECT iban AS name, account_id, created_at, key, payload, gateway FROM virtual_ibans"
+        " WHERE ledger_id = $1 AND key = $2",
+        ledger,
+        wanted.key,
+    )
+    return None if row is None else _named(row)
+
+
+async def add_reference(
+    connection: Connection, ledger: int, wanted: NamedAccount
+) -> NamedAccount | None:
+    """Store it; gives what has the request's key by now. None: it is somebody's already."""
+    await connection.execute(
+        "INSERT INTO deposit_references (ledger_id, reference, account_id, created_at, key,"
+        " payload) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+        ledger,
+        wanted.name,
+        wanted.account[len(ACCOUNT) :],
+        wanted.created_at,
+        wanted.key,
+        wanted.payload,
+    )
+    row = await connection.fetchrow(
+        "SELECT reference AS name, account_id, created_at, key, payload, '' AS gateway"
+        " FROM deposit_references WHERE ledger_id = $1 AND key = $2",
+        ledger,
+        wanted.key,
+    )
+    return None if row is None else _named(row)
+
+
+_OF_IBANS: Final = "iban AS name, account_id, created_at, key, payload, gateway"
+_OF_REFERENCES: Final = "reference AS name, account_id, created_at, key, payload, '' AS gateway"
+
+
+async def list_virtual_ibans(
+    connection: Connection, ledger: int, *, after: str, limit: int
+) -> list[NamedAccount]:
+    """In their own order, from behind `after` on."""
+    rows = await connection.fetch(
+        f"SELECT {_OF_IBANS} FROM virtual_ibans"  # noqa: S608  # columns
+        " WHERE ledger_id = $1 AND iban > $2 ORDER BY iban LIMIT $3",
+        ledger,
+        after,
+        limit,
+    )
+    return [_named(row) for row in rows]
+
+
+async def list_references(
+    connection: Connection, ledger: int, *, after: str, limit: int
+) -> list[NamedAccount]:
+    """In their own order, from behind `after` on."""
+    rows = await connection.fetch(
+        f"SELECT {_OF_REFERENCES} FROM deposit_references"  # noqa: S608  # columns
+        " WHERE ledger_id = $1 AND reference > $2 ORDER BY reference LIMIT $3",
+        ledger,
+        after,
+        limit,
+    )
+    return [_named(row) for row in rows]
+
+
+async def remove_virtual_iban(
+    connection: Connection, ledger: int, iban: str
+) -> NamedAccount | None:
+    """From now on it is nobody's; gives whose it was, None: nobody's."""
+    row = await connection.fetchrow(
+        "DELETE FROM virtual_ibans WHERE ledger_id = $1 AND iban = $2"  # noqa: S608  # columns
+        f" RETURNING {_OF_IBANS}",
+        ledger,
+        iban,
+    )
+    return None if row is None else _named(row)
+
+
+async def remove_reference(
+    connection: Connection, ledger: int, reference: str
+) -> NamedAccount | None:
+    """From now on it is nobody's; gives whose it was, None: nobody's."""
+    row = await connection.fetchrow(
+        "DELETE FROM deposit_references WHERE ledger_id = $1 AND reference = $2"  # noqa: S608  # columns
+        f" RETURNING {_OF_REFERENCES}",
+        ledger,
+        reference,
+    )
+    return None if row is None else _named(row)
+
+
+def _named(row: asyncpg.Record) -> NamedAccount:
+    return NamedAccount(
+        row["name"],
+        ACCOUNT + row["account_id"].hex,
+        row["created_at"],
+        row["key"].hex,
+        row["payload"].hex,
+        row["gateway"],
+    )
+
+
+# --- suspense -----------------------------------------------------------------------------------
+
+_NOTE: Final = """
+INSERT INTO suspense (ledger_id, chain_id, gateway, reference, amount, currency, payer_name,
+                      payer_iban, text, at, noted_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now()) ON CONFLICT DO NOTHING"""
+
+
+async def note_suspended(connection: Connection, ledger: int, one: Suspended) -> None:
+    """Have it listed, once."""
+    await connection.execute(_NOTE, ledger, one.chain[len(CHAIN) :], *one[1:9])
+
+
+_COLUMNS: Final = """s.chain_id, s.gateway, s.reference, s.amount, s.currency, s.payer_name,
+       s.payer_iban, s.text, s.at, s.noted_at"""
+
+
+async def find_suspended(connection: Connection, ledger: int, id: str) -> Suspended | None:
+    """One of them, whether it was assigned meanwhile or not."""
+    row = await connection.fetchrow(
+        f"SELECT {_COLUMNS} FROM suspense s WHERE s.ledger_id = $1 AND s.chain_id = $2",  # noqa: S608  # columns
+        ledger,
+        id[len(SUSPENSE) :],
+    )
+    return None if row is None else _suspended(row)
+
+
+_LIST: Final = f"""
+SELECT {_COLUMNS} FROM suspense s
+ WHERE s.ledger_id = $1 AND s.assigned_at IS NULL
+   AND (s.noted_at, s.chain_id) > (coalesce($2::timestamptz, '-infinity'), $3::uuid)
+   AND NOT EXISTS (SELECT FROM entries e
+                    WHERE e.ledger_id = $1 AND e.type = 'adjustment'
+                      AND e.reference = '{SUSPENSE}' || replace(s.chain_id::text, '-', '')
+                      AND e.reference IS NOT NULL AND e.chain_id IS NULL OFFSET 0)
+ ORDER BY s.noted_at, s.chain_id LIMIT $4"""  # noqa: S608  # columns
+
+
+async def list_suspended(
+    connection: Connection,
+    ledger: int,
+    *,
+    after: tuple[dt.datetime, str] | None,
+    limit: int,
+) -> list[Suspended]:
+    """What is nobody's, the oldest first, from behind `after` on."""
+    at, id = after or (None, SUSPENSE + "0" * 32)
+    rows = await connection.fetch(_LIST, ledger, at, id[len(SUSPENSE) :], limit)
+    return [_suspended(row) for row in rows]
+
+
+async def mark_assigned(connection: Connection, ledger: int, id: str) -> None:
+    """Its entry is there: it need not be looked at again."""
+    await connection.execute(
+        "UPDATE suspense SET assigned_at = now()"
+        " WHERE ledger_id = $1 AND chain_id = $2 AND assigned_at IS NULL",
+        ledger,
+        id[len(SUSPENSE) :],
+    )
+
+
+def _suspended(row: asyncpg.Record) -> Suspended:
+    values = list(row.values())
+    return Suspended(CHAIN + values[0].hex, *values[1:])

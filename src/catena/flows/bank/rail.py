@@ -1,0 +1,162 @@
+"""A bank account at work: its orders as a gateway's payouts, and what its processes share.
+
+Invariant: an order is stored once before anybody is told that it is pending, and what its chain is
+answered is what has become of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from catena.chains.calls import read_key
+from catena.chains.step_types import Answer, Outcome
+from catena.db.bank import OrderRow, OrderState, collect_order, find_order, move_orders
+from catena.db.bank_inbox import Alarm, list_lines, raise_alarms
+from catena.db.read.chains import read_chain
+from catena.flows.bank.standing import AlarmKind
+from catena.gateways.bank.gateway import connect
+from catena.gateways.bank.reasons import find_reason
+from catena.gateways.bank.references import end_to_end_id
+from catena.gateways.contract import Gateway, StatementLine, Subject
+
+if TYPE_CHECKING:
+    from catena.clock import Clock
+    from catena.db.installation import Ledger
+    from catena.db.pool import Pool
+    from catena.flows.notices import Intake
+    from catena.gateways.bank.options import BankOptions
+    from catena.gateways.bank.orders import PayoutOrder
+    from catena.gateways.bank.transport import BankTransport
+    from catena.settings import Settings
+
+__all__ = ["Rail"]
+
+CANCELLED: Final = "cancelled"
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rail:
+    """One bank account of a ledger. `wake`: there may be something to do."""
+
+    name: str
+    ledger: Ledger
+    options: BankOptions
+    road: BankTransport
+    pool: Pool
+    intake: Intake
+    settings: Settings
+    clock: Clock
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def connect(self) -> Gateway:
+        """The account as a gateway."""
+        return connect(
+            self.name,
+            collect=self.collect,
+            look_up=self.look_up,
+            read_statement=self.read_statement,
+            pick_day=self.options.cutoff.pick_day,
+        )
+
+    async def collect(self, order: PayoutOrder) -> Answer:
+        """Have it join the next file."""
+        wanted = OrderRow(
+            order.end_to_end_id,
+            order.key,
+            order.amount,
+            order.currency,
+            order.name,
+            order.iban,
+            order.requested_on,
+            order.bic,
+            order.remittance,
+        )
+        async with self.pool.acquire() as connection:
+            stored = await collect_order(connection, self.ledger.number, self.name, wanted)
+        if stored[1:9] != wanted[1:9]:  # a key's calls are all the same
+            return Answer(Outcome.UNKNOWN, code="order_differs")
+        self.wake.set()
+        return _tell(stored)
+
+    async def look_up(self, key: str) -> Answer:
+        """What has become of the order with this key."""
+        async with self.pool.acquire() as connection:
+            order = await find_order(connection, self.ledger.number, self.name, end_to_end_id(key))
+        if order is None:
+            return Answer(Outcome.NOT_FOUND)
+        if order.state is OrderState.OPEN and await self._is_called_off(key):
+            moves = [(order, OrderState.DECLINED, CANCELLED, CANCELLED)]
+            async with self.pool.acquire() as connection:
+                moved = await move_orders(connection, self.ledger.number, self.name, moves)
+            if moved:
+                order = order._replace(state=OrderState.DECLINED, code=CANCELLED)
+        return _tell(order)
+
+    async def _is_called_off(self, key: str) -> bool:
+        """Whether its chain would rather not have it paid, if it is not too late."""
+        parts = read_key(key)
+        if parts is None:
+            return False
+        async with self.pool.acquire() as connection:
+            chain = await read_chain(connection, self.ledger.number, parts.chain)
+        return chain is not None and chain.pending_failure is not None
+
+    async def read_statement(self, start: dt.datetime, end: dt.datetime) -> Sequence[StatementLine]:
+        """What the bank's statements say was booked, as far as they have been read."""
+        async with self.pool.acquire() as connection:
+            lines = await list_lines(connection, self.ledger.number, self.name, start, end)
+        return [
+            StatementLine(
+                one.id,
+                Subject(one.subject),
+                one.amount,
+                0,
+                one.currency,
+                one.reference,
+                one.at,
+                one.text,
+            )
+            for one in lines
+        ]
+
+    def alarm(self, kind: AlarmKind, about: str, **details: Any) -> Alarm:  # noqa: ANN401  # any JSON
+        """An alarm about something; there is one of a kind for each thing."""
+        return Alarm(self.name, f"{kind}:{about}", kind, about, details)
+
+    async def raise_alarms(self, alarms: Sequence[Alarm]) -> None:
+        """Have them listed, and log those that are new."""
+        if not alarms:
+            return
+        async with self.pool.acquire() as connection:
+            fresh = await raise_alarms(connection, self.ledger.number, alarms)
+        self.log_alarms([one for one in alarms if one.id in fresh])
+
+    def log_alarms(self, alarms: Sequence[Alarm]) -> None:
+        """Log them."""
+        for one in alarms:
+            _log.error("bank_alarm", gateway=one.gateway, kind=one.kind, about=one.about)
+
+
+def _tell(order: OrderRow) -> Answer:
+    """What has become of an order, as its chain is told."""
+    result = {
+        "reference": order.end_to_end_id,
+        "amount": order.amount,
+        "currency": order.currency,
+    }
+    match order.state:
+        case OrderState.PAID | OrderState.RETURNED:
+            return Answer(Outcome.APPROVED, result)
+        case OrderState.DECLINED:
+            meaning = "" if order.code == CANCELLED else find_reason(order.code).meaning
+            return Answer(Outcome.DECLINED, result, order.code or "declined", meaning)
+        case _:
+            return Answer(Outcome.PENDING, result)

@@ -1,0 +1,286 @@
+"""Files of the bank's, read and taken in whole: what they say of orders, money and themselves.
+
+Invariant: nothing is taken in of a file that cannot be read to its end; a file is read until all of
+it is taken in, in the order in which they came. Reading is done beside the loop, some at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import structlog
+
+from catena.db.bank import load_file_orders
+from catena.db.bank_inbox import (
+    Alarm,
+    BankFile,
+    BankLine,
+    StatementRow,
+    Turn,
+    extend_turn,
+    fail_file,
+    find_last_statement,
+    finish_file,
+    next_unread,
+    store_lines,
+)
+from catena.flows.bank.standing import AlarmKind
+from catena.flows.bank.taking import take_notices
+from catena.gateways.bank.accounts import mask_iban, tidy_iban
+from catena.gateways.bank.bookings import Booking, StatementEnd, read_bookings
+from catena.gateways.bank.camt import Kind, Statement
+from catena.gateways.bank.gaps import Closing, GapCode, close_statement, find_gaps
+from catena.gateways.bank.pacs004 import read_pacs004
+from catena.gateways.bank.pain002 import notices_of_report, read_pain002
+from catena.gateways.bank.reading import Unreadable, cut, read_pieces
+from catena.gateways.contract import Notice, StatementLine
+
+if TYPE_CHECKING:
+    from catena.flows.bank.rail import Rail
+
+__all__ = ["read_files"]
+
+_SLICE: Final = 200
+"""Parts of a file that are read at once: a few milliseconds, in which nothing else runs."""
+
+_KEPT_BYTES: Final = 2_097_152
+"""A file up to this size is read once, and kept in memory; a larger one twice, to know its end
+before anything is taken in.
+"""
+
+_T = TypeVar("_T")
+
+_log = structlog.get_logger(__name__)
+
+
+async def read_files(rail: Rail, turn: Turn) -> int:
+    """Take in what is stored and not read, the oldest first; gives how many files that were."""
+    read = 0
+    while True:
+        async with rail.pool.acquire() as connection:
+            file = await next_unread(connection, rail.ledger.number, rail.name)
+        if file is None:
+            return read
+        try:
+            taken = await _Reading(rail, turn, file).take_in()
+        except Unreadable as error:
+            await _give_up(rail, file, error)
+        except _Lost:
+            return read
+        else:
+            if not taken:
+                return read
+            _log.info("bank_file_read", gateway=rail.name, file=file.name)
+        read += 1
+
+
+async def _give_up(rail: Rail, file: BankFile, error: Unreadable) -> None:
+    """It stays stored as it came, and a person is told."""
+    alarm = rail.alarm(AlarmKind.UNREADABLE, file.name, code=error.code, text=str(error))
+    await rail.raise_alarms([alarm])
+    async with rail.pool.acquire() as connection:
+        await fail_file(connection, rail.ledger.number, rail.name, file.name, error.code)
+
+
+class _Lost(Exception):
+    """Somebody else has the turn by now."""
+
+
+async def _slices(parts: Iterable[_T]) -> AsyncIterator[list[_T]]:
+    """The parts, some at a time; they are made in a thread."""
+    rest = iter(parts)
+    while found := await asyncio.to_thread(_take_some, rest):
+        yield found
+
+
+def _take_some(rest: Iterator[_T]) -> list[_T]:
+    return list(islice(rest, _SLICE))
+
+
+class _Reading:
+    """One file being taken in."""
+
+    def __init__(self, rail: Rail, turn: Turn, file: BankFile) -> None:
+        self._rail = rail
+        self._turn = turn
+        self._file = file
+        self._statements: list[StatementRow] = []
+        self._alarms: list[Alarm] = []
+
+    async def take_in(self) -> bool:
+        """Take it in, and remember that it is; False: others have. Raises Unreadable or _Lost."""
+        content, rail = self._file.content, self._rail
+        name, _ = next(read_pieces(cut(content), ()))
+        if name.startswith("pain.002."):
+            await self._take_report(content)
+        elif name.startswith("pacs.004."):
+            await self._take_notices(await asyncio.to_thread(list, read_pacs004(cut(content))))
+        else:
+            await self._take_bookings(content)
+        async with rail.pool.acquire() as connection:
+            done = await finish_file(
+                connection,
+                rail.ledger.number,
+                rail.name,
+                self._file.name,
+                self._turn,
+                self._statements,
+                self._alarms,
+            )
+        if done:
+            rail.log_alarms(self._alarms)
+        return done
+
+    async def _take_notices(self, notices: Sequence[Notice]) -> None:
+        rail, seconds = self._rail, self._rail.settings.bank_lease_seconds
+        async with rail.pool.acquire() as connection:
+            ours = await extend_turn(connection, rail.ledger.number, rail.name, self._turn, seconds)
+        if not ours:
+            raise _Lost
+        await take_notices(rail, notices, self._file.id)
+
+    async def _take_report(self, content: bytes) -> None:
+        """What became of a file, and of the orders in it."""
+        report = await asyncio.to_thread(read_pain002, cut(content))
+        rail = self._rail
+        async with rail.pool.acquire() as connection:
+            orders = await load_file_orders(
+                connection, rail.ledger.number, rail.name, report.message_id or ""
+            )
+        if not orders:
+            about = report.message_id or report.id
+            told = {"report": report.id, "status": report.status, "code": report.code}
+            self._alarms.append(rail.alarm(AlarmKind.UNKNOWN_MESSAGE, about, **told))
+            return
+        blocks = {order.end_to_end_id: order.block_id or "" for order in orders}
+        notices = await asyncio.to_thread(list, notices_of_report(report, blocks))
+        for at in range(0, len(notices), _SLICE):
+            await self._take_notices(notices[at : at + _SLICE])
+
+    async def _take_bookings(self, content: bytes) -> None:
+        """Statements and notifications; those of other accounts are passed over."""
+        kept: list[Statement | Booking | StatementEnd] = []
+        keeps = len(content) <= _KEPT_BYTES
+        async for parts in _slices(read_bookings(cut(content))):
+            kept += parts if keeps else ()
+        again = kept if keeps else read_bookings(cut(content))
+        taker = _Bookings(self._rail, self._file.name, self._alarms, self._statements)
+        async for parts in _slices(again):
+            for part in parts:
+                await taker.take(part)
+            await self._take_notices(taker.empty())
+            await taker.store()
+
+
+class _Bookings:
+    """What a file of bookings has said so far, and what is still to be done about it."""
+
+    def __init__(
+        self, rail: Rail, file: str, alarms: list[Alarm], statements: list[StatementRow]
+    ) -> None:
+        self._rail = rail
+        self._file = file
+        self._alarms = alarms
+        self._statements = statements
+        self._ours = False
+        self._before: StatementRow | None = None
+        self._notices: list[Notice] = []
+        self._lines: list[BankLine] = []
+
+    async def take(self, part: Statement | Booking | StatementEnd) -> None:
+        """The next part of the file."""
+        if isinstance(part, Statement):
+            self._ours = tidy_iban(part.account) in self._rail.options.numbers
+            if not self._ours:
+                about = mask_iban(part.account)
+                self._alarms.append(self._rail.alarm(AlarmKind.OTHER_ACCOUNT, about))
+        elif not self._ours:
+            return
+        elif isinstance(part, Booking):
+            self._notices += part.notices
+            self._lines += (_line(line, part) for line in part.lines)
+        elif part.statement.kind is Kind.STATEMENT:
+            await self._close(part)
+
+    def empty(self) -> list[Notice]:
+        """What was not given before."""
+        notices, self._notices = self._notices, []
+        return notices
+
+    async def store(self) -> None:
+        """Store the lines so far."""
+        lines, self._lines = self._lines, []
+        if lines:
+            rail = self._rail
+            async with rail.pool.acquire() as connection:
+                await store_lines(connection, rail.ledger.number, rail.name, self._file, lines)
+
+    async def _close(self, end: StatementEnd) -> None:
+        """Hold a statement against itself and the one before."""
+        statement, rail = end.statement, self._rail
+        account = tidy_iban(statement.account)
+        if self._before is None or self._before.account != account:
+            async with rail.pool.acquire() as connection:
+                self._before = await find_last_statement(
+                    connection, rail.ledger.number, rail.name, account
+                )
+        before = None if self._before is None else _closing(self._before)
+        gaps = find_gaps(before, statement, end.net, end.entries)
+        about = f"{statement.id}/{statement.page}"
+        for gap in gaps:
+            alarm = rail.alarm(
+                AlarmKind.GAP,
+                f"{about}:{gap.code}",
+                code=gap.code,
+                proof=gap.is_proof,
+                expected=gap.expected,
+                found=gap.found,
+                account=mask_iban(account),
+                statement=statement.id,
+                electronic=statement.electronic,
+            )
+            self._alarms.append(alarm)
+        if any(gap.code is GapCode.REPEATED for gap in gaps):
+            return
+        closing = close_statement(statement)
+        number = 1 if self._before is None else self._before.number + 1
+        self._before = StatementRow(
+            account,
+            statement.id,
+            statement.page,
+            statement.is_last,
+            statement.electronic,
+            statement.legal,
+            closing.balance,
+            statement.currency,
+            end.entries,
+            statement.created_at,
+            number,
+        )
+        self._statements.append(self._before)
+
+
+def _closing(row: StatementRow) -> Closing:
+    return Closing(
+        row.statement_id,
+        row.page,
+        row.is_last,
+        row.electronic,
+        row.legal,
+        row.balance,
+        row.created_at,
+    )
+
+
+def _line(line: StatementLine, booking: Booking) -> BankLine:
+    """A line as it is stored; of a block that was booked as one, the block is its reference."""
+    reference = line.reference
+    batches = [one.payment_id for one in booking.entry.batches if one.payment_id]
+    if reference is None and not booking.entry.details and len(batches) == 1:
+        reference = batches[0]
+    return BankLine(
+        line.id, line.subject, line.amount, line.currency, reference, line.at, line.text
+    )

@@ -1,0 +1,154 @@
+"""Money that nobody had asked for: to the wallet that it names, else to suspense, until a person
+says whose it is.
+
+Invariant: what belongs to whom is never guessed; what stands in suspense leaves it once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from catena.chains.chain import Chain
+from catena.chains.definition import Definition, Need
+from catena.chains.step_types import Outcome
+from catena.db.bank_names import Suspended, find_accounts, note_suspended
+from catena.db.notices import Told
+from catena.db.read.chains import read_chain
+from catena.flows.lines import HOLDING, OURS, move, sent
+from catena.flows.notices import describe_notice
+from catena.flows.reactions import Moved, came_in
+from catena.gateways.bank.accounts import mask_iban
+from catena.gateways.bank.matching import find_candidates, match_credit, read_credit
+from catena.gateways.contract import Subject
+from catena.ids import CHAIN, derive_within
+from catena.journal import ChainResult, Follow, NoticeTaken, PostEntry, TakeNotice
+from catena.ledger.accounts import SystemRole
+from catena.ledger.entries import EntryType
+from catena.ledger.operations import draft_deposit, draft_withdrawal
+from catena.settings import LIMITS
+
+if TYPE_CHECKING:
+    from catena.db.installation import Ledger
+    from catena.db.pool import Pool
+    from catena.gateways.contract import Notice
+    from catena.journal import Journal
+    from catena.ledger.accounts import Account
+
+__all__ = ["assign", "find_owner", "list_suspended_chain", "take_credit"]
+
+REVERSED: Final = f"{OURS}credit_reversed"
+_SUSPENSE: Final = str(SystemRole.SUSPENSE)
+_SUSPEND: Final = "suspend"
+"""The step that puts money into suspense, or takes it out of there, in whichever chain it is."""
+
+
+async def find_owner(pool: Pool, ledger: Ledger, gateway: str, notice: Notice) -> str | None:
+    """The account that a credit names by a virtual IBAN or a reference; None: it names nobody."""
+    credit = read_credit(notice.details)
+    named = find_candidates(credit)
+    references = named.structured | named.in_text
+    async with pool.acquire() as connection:
+        by_iban, by_reference = await find_accounts(
+            connection, ledger.number, gateway, named.ibans, references
+        )
+    return match_credit(credit, by_iban, by_reference)
+
+
+async def take_credit(
+    journal: Journal,
+    ledger: Ledger,
+    gateway: str,
+    notice: Notice,
+    *,
+    wallet: str | None,
+    since: str,
+) -> NoticeTaken:
+    """Take in money that came in, or one that is taken back (declined), once.
+
+    `wallet`: whose it is; what is taken back goes out of suspense, since nobody knows which credit
+    it was. `since`: digits of the id of what told it, by whose time the chain is sorted.
+    """
+    moved = Moved(
+        gateway,
+        notice.reference or notice.id,
+        notice.amount or 0,
+        notice.currency or "",
+        (notice.text or notice.code or "credit")[: LIMITS.text_characters],
+        None,
+    )
+    comes = notice.subject is Subject.PAYOUT or notice.outcome is Outcome.APPROVED
+
+    def define(about: Chain | None, accounts: Mapping[str, Account]) -> Definition:
+        del about
+        return came_in(moved, wallet, accounts) if comes else _reversed(moved)
+
+    id = derive_within(CHAIN, since, "credit", gateway, notice.id)
+    follow = Follow(id, gateway, [wallet] if wallet and comes else [], define)
+    told = Told(gateway, notice.id, notice.subject, describe_notice(notice))
+    result = await journal.ask(ledger, TakeNotice(told, follow=follow))
+    assert isinstance(result, ChainResult)  # noqa: S101  # what the operation gives
+    taken: NoticeTaken = result.value
+    return taken
+
+
+def _reversed(moved: Moved) -> Definition:
+    """The bank takes back what it had credited: out of suspense, until a person knows whose it
+    was.
+    """
+    first = move(_SUSPEND, _SUSPENSE, HOLDING, moved.amount, moved.currency)
+    needs = (Need(_SUSPEND),)
+    last = sent(
+        "sent", moved.gateway, moved.amount, moved.currency, needs, reference=moved.reference
+    )
+    metadata = {"gateway": moved.gateway, "gateway_reference": moved.reference}
+    return Definition([first, last], REVERSED, None, moved.text, metadata)
+
+
+async def list_suspended_chain(
+    pool: Pool, ledger: Ledger, gateway: str, notice: Notice, chain: str
+) -> bool:
+    """Have what this chain has put into suspense, or taken out of it, listed; False: it has not."""
+    async with pool.acquire() as connection:
+        found = await read_chain(connection, ledger.number, chain)
+        if found is None or _SUSPEND not in found.steps:
+            return False
+        line = found.steps[_SUSPEND].definition.inputs["lines"][0]
+        sign = -1 if found.definition.type == REVERSED else 1
+        iban = notice.details.get("debtor_iban")
+        row = Suspended(
+            chain,
+            gateway,
+            notice.reference or notice.id,
+            sign * line["amount"],
+            line["currency"],
+            notice.details.get("debtor_name"),
+            mask_iban(iban) if iban else None,
+            found.definition.description or "",
+            notice.at,
+        )
+        await note_suspended(connection, ledger.number, row)
+    return True
+
+
+def assign(
+    ledger: Ledger, one: Suspended, account: str, reason: str, by: str, content: str
+) -> PostEntry:
+    """The entry that gives what is in suspense to its owner, or has them give it back.
+
+    Its reference is what is assigned: there is one such entry, for ever. `by`: whose decision it
+    is; `content` fingerprints the account.
+    """
+    draft = draft_deposit if one.amount > 0 else draft_withdrawal
+    made = draft(ledger.id, account, abs(one.amount), one.currency, through=_SUSPENSE)
+    metadata = {"suspense_id": one.id, "assigned_by": by}
+    return PostEntry(
+        made._replace(
+            type=EntryType.ADJUSTMENT,
+            description=reason,
+            reference=one.id,
+            content=content,
+            metadata=json.dumps(metadata, separators=(",", ":")),
+        )
+    )

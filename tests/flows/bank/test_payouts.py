@@ -1,0 +1,243 @@
+"""Payouts by a bank: paid, rejected, refused, returned, silent; the money is where it must be."""
+
+from __future__ import annotations
+
+from tests.chain_bodies import balance
+from tests.flows.bank.double import CLOSED
+from tests.flows.bank.running import Payer, View
+from tests.flows.gateways import find_out
+
+
+def returned(payer: Payer, payout: View) -> View:
+    """The chain of what came back of a payout, once there is one."""
+    about = payout["chain_id"]
+    (chain,) = find_out(
+        lambda: payer.service.read("/v1/chains", type="gateway.returned", reference=about)["items"],
+        bool,
+    )
+    found: View = chain
+    return found
+
+
+def test_a_payout_is_paid_when_it_is_booked(payer: Payer) -> None:
+    """Not when it is accepted; then the withdrawal is complete, and the bank has that much less."""
+    wallet = payer.funded(1000)
+    payout = payer.pay(wallet, 700)
+    name = payer.until_sent(payout)
+    payer.until_read()
+    assert payer.read(payout)["state"] == "pending"
+    payer.bank.book(name)
+    assert payer.until(payout)["state"] == "completed"
+    assert balance(payer.service, wallet) == (300, 0)
+    file = payer.files()[-1]
+    assert (file["state"], file["orders"], file["total"]) == ("taken", 1, 700)
+
+
+def test_what_is_rejected_comes_back_to_the_wallet(payer: Payer) -> None:
+    """The withdrawal fails with the bank's reason, and nothing was booked."""
+    wallet = payer.funded(1000)
+    payout = payer.pay(wallet, 700, CLOSED)
+    ended = payer.until(payout)
+    assert (ended["state"], ended["failure"]["code"]) == ("failed", "ac04")
+    assert balance(payer.service, wallet) == (1000, 0)
+
+
+def test_a_file_that_is_refused_fails_its_orders(payer: Payer) -> None:
+    """As a whole, with the bank's reason."""
+    payer.bank.refuses = True
+    wallet = payer.funded(1000)
+    ended = payer.until(payer.pay(wallet, 700))
+    payer.bank.refuses = False
+    assert (ended["state"], ended["failure"]["code"]) == ("failed", "ff01")
+    assert balance(payer.service, wallet) == (1000, 0)
+    assert payer.files()[-1]["state"] == "refused"
+
+
+def test_a_lost_answer_has_the_same_bytes_sent_again(payer: Payer) -> None:
+    """The bank says that it was there before: it is taken, not failed, and paid once."""
+    payer.bank.stuck = {"POST payments"}
+    wallet = payer.funded(1000)
+    payout = payer.pay(wallet, 700)
+    name = payer.until_sent(payout)
+    before = len(payer.bank.received)
+    payer.bank.stuck = set()
+    find_out(lambda: payer.files()[-1], lambda file: file["state"] == "taken")
+    assert payer.files()[-1]["code"] == "DUPL"
+    again = payer.bank.received[before - 1 :]
+    assert len(again) >= 2
+    assert len(set(again)) == 1
+    assert payer.read(payout)["state"] == "pending"
+    payer.bank.book(name)
+    assert payer.until(payout)["state"] == "completed"
+    assert payer.bank.made[name] == 1
+
+
+def test_what_is_returned_days_later_is_the_wallets(payer: Payer) -> None:
+    """By a chain of its own; the withdrawal stays complete."""
+    wallet = payer.funded(1000)
+    payout = payer.pay(wallet, 700)
+    name = payer.until_sent(payout)
+    payer.bank.book(name)
+    assert payer.until(payout)["state"] == "completed"
+    payer.bank.give_back(name)
+    assert returned(payer, payout)["state"] == "completed"
+    assert balance(payer.service, wallet) == (1000, 0)
+    assert payer.read(payout)["state"] == "completed"
+
+
+def test_a_return_less_charges(payer: Payer) -> None:
+    """The wallet has what came back."""
+    wallet = payer.funded(1000)
+    payout = payer.pay(wallet, 700)
+    name = payer.until_sent(payout)
+    payer.bank.book(name)
+    payer.until(payout)
+    payer.bank.give_back(name, 650)
+    returned(payer, payout)
+    assert balance(payer.service, wallet) == (950, 0)
+
+
+def test_a_return_proves_that_it_was_paid(payer: Payer) -> None:
+    """It comes first: the payout is completed, and has come back; its statement is no news."""
+    wallet = payer.funded(1000)
+    payout = payer.pay(wallet, 700)
+    name = payer.until_sent(payout)
+    payer.bank.give_back(name)
+    returned(payer, payout)
+    assert payer.read(payout)["state"] == "completed"
+    payer.bank.book(name)
+    payer.until_read()
+    assert balance(payer.service, wallet) == (1000, 0)
+    assert "unknown_order" not in payer.alarms()
+
+
+def test_a_rejection_of_what_is_booked_gives_nothing_back(payer: Payer) -> None:
+    """Only a return does: it is listed."""
+    wallet = payer.funded(1000)
+    payout = payer.pay(wallet, 700)
+    name = payer.until_sent(payout)
+    payer.bank.book(name)
+    payer.until(payout)
+    payer.bank.reject(name)
+    payer.until_read()
+    assert payer.alarms()["rejected_after_paid"]["about"] == name
+    assert balance(payer.service, wallet) == (300, 0)
+
+
+def test_a_payment_of_what_was_rejected_is_seen(payer: Payer) -> None:
+    """The wallet has its money back, and the bank has paid: a chain waits for a person."""
+    wallet = payer.funded(1000)
+    payout = payer.pay(wallet, 700)
+    name = payer.until_sent(payout)
+    payer.until_read()
+    payer.bank.reject(name)
+    assert payer.until(payout)["state"] == "failed"
+    payer.bank.book(name)
+    payer.until_read()
+    assert payer.alarms()["paid_after_declined"]["about"] == name
+    late = payer.service.read("/v1/chains", type="late_approval")["items"]
+    assert [(one["reference"], one["state"]) for one in late] == [(payout["chain_id"], "executing")]
+    assert balance(payer.service, wallet) == (1000, 0)
+    payer.bank.standing += 700  # that only a person can book
+
+
+def test_silence_is_waited_out(payer: Payer) -> None:
+    """No report comes: it stays pending and visible, and the statement decides."""
+    payer.bank.speaks = False
+    wallet = payer.funded(1000)
+    payout = payer.pay(wallet, 700)
+    name = payer.until_sent(payout)
+    payer.bank.speaks = True
+
+    def asked(chain: View) -> bool:
+        events = [step for step in chain["steps"] if step["name"] == "payout"]
+        return bool(events[0]["state"] == "waiting")
+
+    chain = f"/v1/chains/{payout['chain_id']}"
+    find_out(lambda: payer.service.read(chain), asked)
+    find_out(lambda: payer.files()[-1], lambda file: file["state"] == "taken")
+    assert payer.read(payout)["state"] == "pending"
+    payer.bank.book(name)
+    assert payer.until(payout)["state"] == "completed"
+
+
+def test_a_block_that_is_booked_as_one(payer: Payer) -> None:
+    """It pays all its orders if count and sum are theirs; else it is listed, and pays none."""
+    wallet = payer.funded(1000)
+    payout = payer.pay(wallet, 700)
+    name = payer.until_sent(payout)
+    block = payer.bank.payments[name].block
+    payer.bank.book_block(block, 2, 700)
+    payer.until_read()
+    assert payer.alarms()["batch_differs"]["about"] == block
+    assert payer.read(payout)["state"] == "pending"
+    payer.bank.standing += 700
+    payer.bank.book_block(block, 1, 700)
+    assert payer.until(payout)["state"] == "completed"
+    payer.bank.book_block(block, 1, 700)  # told once more
+    payer.until_read()
+    payer.bank.standing += 700
+    assert balance(payer.service, wallet) == (300, 0)
+
+
+def test_a_statement_that_leaves_something_out(payer: Payer) -> None:
+    """Its balances prove it, by how much."""
+    payer.until_read()
+    payer.bank.close([], 0, missing=222)
+    payer.until_read()
+    payer.bank.standing += 222
+    found = [
+        one
+        for one in payer.service.read("/v1/bank_alarms", limit=200)["items"]
+        if one["kind"] == "gap" and one["details"]["code"] == "entries"
+    ]
+    (gap,) = found
+    assert gap["details"]["proof"] is True
+    assert gap["details"]["found"] - gap["details"]["expected"] == 222
+
+
+def test_a_file_that_cannot_be_read_is_in_nobodys_way(payer: Payer) -> None:
+    """It is listed with why, and what comes after it is read."""
+    wallet = payer.funded(1000)
+    payout = payer.pay(wallet, 700)
+    name = payer.until_sent(payout)
+    bad = payer.bank.put(b"<Document/>")
+    payer.bank.book(name)
+    assert payer.until(payout)["state"] == "completed"
+    alarm = payer.alarms()["unreadable_file"]
+    assert (alarm["about"], alarm["details"]["code"]) == (bad, "not_iso20022")
+
+
+def test_a_file_that_is_too_large_is_in_nobodys_way(payer: Payer) -> None:
+    """It stays with the bank and is listed, and what comes after it is read."""
+    wallet = payer.funded(1000)
+    payout = payer.pay(wallet, 700)
+    name = payer.until_sent(payout)
+    large = payer.bank.put(b" " * 5_000_000)
+    payer.bank.book(name)
+    assert payer.until(payout)["state"] == "completed"
+    listed = payer.service.read("/v1/bank_alarms", limit=200)["items"]
+    assert {one["details"]["code"] for one in listed if one["about"] == large} == {
+        "answer_too_large"
+    }
+    assert [*payer.bank.mailbox] == [large]
+    payer.bank.mailbox.clear()
+
+
+def test_other_content_under_a_known_name_is_not_taken_for_it(payer: Payer) -> None:
+    """Nobody is told that it is stored, and a person sees it."""
+    payer.until_read()
+    payer.bank.close([], 0)
+    name = next(iter(payer.bank.mailbox), "")
+    payer.until_read()
+    payer.bank.put(b"something else", name or "file-00001")
+    find_out(lambda: payer.alarms().get("name_reused"), bool)
+    assert (name or "file-00001") in payer.bank.mailbox
+    payer.bank.mailbox.clear()
+
+
+def test_a_report_on_what_is_not_ours(payer: Payer) -> None:
+    """It is listed."""
+    payer.bank.say("CFOTHER", "")
+    payer.until_read()
+    assert payer.alarms()["unknown_message"]["about"] == "CFOTHER"
