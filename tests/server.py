@@ -42,6 +42,7 @@ __all__ = [
     "RunningApi",
     "api_database",
     "api_process",
+    "compare_roads",
     "contract",
     "make_key",
     "other_process",
@@ -78,6 +79,20 @@ def took_hot_road(answer: httpx2.Response) -> bool:
     """Whether the protocol itself answered: it sends these two headers in another order."""
     names = [name.lower() for name, _ in answer.headers.raw]
     return names.index(b"content-type") < names.index(b"content-length")
+
+
+def compare_roads(hot: httpx2.Response, ordinary: httpx2.Response) -> None:
+    """Fail unless both roads were taken, and answered the same but for dates and request ids."""
+    assert took_hot_road(hot)
+    assert not took_hot_road(ordinary)
+    passing = {"date", "request-id"}
+    sent = [{k: v for k, v in a.headers.items() if k not in passing} for a in (hot, ordinary)]
+    assert (hot.status_code, sent[0]) == (ordinary.status_code, sent[1])
+    if hot.status_code < 400:
+        assert hot.content == ordinary.content
+    else:
+        told = [{**answer.json(), "request_id": ""} for answer in (hot, ordinary)]
+        assert told[0] == told[1]
 
 
 @dataclass(frozen=True, slots=True)

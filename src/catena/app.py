@@ -30,6 +30,7 @@ from catena.engine.stray import StrayStep
 from catena.engine.worker import Worker
 from catena.errors import SetupError
 from catena.flows.bank.connecting import Banks
+from catena.flows.inbox import Inbox
 from catena.flows.notices import Intake
 from catena.flows.sweep import Sweep, keep_sweeping
 from catena.gateways.bank.options import KIND as BANK
@@ -69,7 +70,7 @@ class App(NamedTuple):
     catalogue: Catalogue
     gateways: Gateways
     connect: Callable[[GatewayConfig], Awaitable[Connection]]
-    intake: Intake
+    inbox: Inbox
     reconciler: Reconciler
     cursor_secret: bytes
     clock: Clock
@@ -133,7 +134,7 @@ async def open_app(
         balances = SharedReads(pool, settings)
         stack.push_async_callback(balances.close)
         chain_step.attach(catalogue, pool, journal, ledgers.find_any)
-        intake = Intake(pool, journal, catalogue)
+        intake, inbox = _open_inbox(stack, settings, pool, journal, catalogue)
         connect = await _open_gateways(stack, settings, gateways, intake, clock, works=works)
         for config in connections:  # before anybody takes work that may name them
             await connect(ledgers, config)
@@ -144,7 +145,7 @@ async def open_app(
             find = ledgers.find_number
             worker = Worker(pool, journal, catalogue.outside, find, settings, teller.tell)
             stack.push_async_callback(_finish, worker.close, settings.shutdown_seconds, "worker")
-            sweep = Sweep(pool, intake.take_again, settings.notice_sweep_items)
+            sweep = Sweep(pool, intake.apply, settings.notice_sweep_items)
             theirs = partial(_list_ledgers, gateways)
             _keep(stack, keep_sweeping(sweep, theirs, ledgers.find_any, settings), "sweep notices")
             _keep(stack, reconciler.keep_turns(), "reconcile daily")
@@ -163,7 +164,7 @@ async def open_app(
             catalogue,
             gateways,
             partial(connect, ledgers),
-            intake,
+            inbox,
             reconciler,
             cursor_secret,
             clock,
@@ -201,6 +202,16 @@ async def _open_http_step(
     client = await stack.enter_async_context(OutsideClient(settings))
     private = settings.allow_private_addresses
     return HttpStep(client, partial(derive_secret, secret), clock, allows_private=private)
+
+
+def _open_inbox(
+    stack: AsyncExitStack, settings: Settings, pool: Pool, journal: Journal, catalogue: Catalogue
+) -> tuple[Intake, Inbox]:
+    """Who takes notices in, and who keeps them until then."""
+    intake = Intake(pool, journal, catalogue)
+    inbox = Inbox(journal, intake.apply, settings)
+    stack.push_async_callback(inbox.close)
+    return intake, inbox
 
 
 async def _open_gateways(

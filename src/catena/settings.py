@@ -106,9 +106,15 @@ class Settings:
         " delivery may take.",
     )
     bank_file_bytes: int = _setting(67_108_864, "Size of a file that a bank gives us, at most.")
+    notice_queue_items: int = _setting(
+        10_000,
+        "Notices of gateways that one process holds in memory until they are applied; those beyond"
+        " are taken up by the sweep.",
+    )
+    notice_hands: int = _setting(64, "Notices that one process applies at a time.")
     notice_sweep_seconds: float = _setting(
         5.0,
-        "How often a worker tries those notices of gateways again that it could not match; a round"
+        "How often a worker looks for notices of gateways that are not matched, and tries a round"
         " of them.",
     )
     notice_sweep_items: int = _setting(

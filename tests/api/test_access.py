@@ -24,6 +24,7 @@ HOLD = f"/v1/holds/hold_{'0' * 32}"
 RUN, ITEM = f"/v1/reconciliations/run_{'0' * 32}", f"/v1/reconciliation_items/rec_{'0' * 32}"
 DEPOSIT, WITHDRAWAL = f"/v1/deposits/dep_{'0' * 32}", f"/v1/withdrawals/wdr_{'0' * 32}"
 REFUND = f"/v1/refunds/rfd_{'0' * 32}"
+IBAN = "DE89370400440532013000"
 WAIT = {"name": "w", "type": "wait"}
 WHY = {"reason": "because"}
 MOVE = {
@@ -140,6 +141,31 @@ NEEDS: list[tuple[str, str, Any, Scope]] = [
     ("POST", f"{ITEM}/resolve", {"settling": "park", **WHY}, Scope.RECONCILIATION_SETTLE),
     ("POST", f"{ITEM}/accept", WHY, Scope.RECONCILIATION_SETTLE),
     ("POST", f"{ITEM}/reopen", WHY, Scope.RECONCILIATION_SETTLE),
+    *(
+        ("GET", f"/v1/{path}", None, Scope.BANK_READ)
+        for path in (
+            "bank_files",
+            "bank_alarms",
+            "suspense",
+            "virtual_ibans",
+            "deposit_references",
+        )
+    ),
+    (
+        "POST",
+        "/v1/virtual_ibans",
+        {"gateway": "housebank", "iban": IBAN, "account_id": ACCOUNT},
+        Scope.BANK_WRITE,
+    ),
+    ("POST", "/v1/deposit_references", {"account_id": ACCOUNT}, Scope.BANK_WRITE),
+    ("DELETE", f"/v1/virtual_ibans/{IBAN}", None, Scope.BANK_WRITE),
+    ("DELETE", "/v1/deposit_references/RF57WALLET0000000001", None, Scope.BANK_WRITE),
+    (
+        "POST",
+        f"/v1/suspense/susp_{'0' * 32}/assign",
+        {"account_id": ACCOUNT, **WHY},
+        Scope.SUSPENSE_WRITE,
+    ),
     ("GET", "/metrics", None, Scope.METRICS_READ),
 ]
 

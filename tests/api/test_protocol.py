@@ -10,12 +10,11 @@ from time import monotonic
 from typing import Any
 from uuid import uuid4
 
-import httpx2
 import pytest
 
 from tests.contract import REQUEST_ID, Contract
 from tests.postgres import Database
-from tests.server import ORDINARY, Api, make_key, run_api, took_hot_road
+from tests.server import ORDINARY, Api, compare_roads, make_key, run_api
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,20 +390,6 @@ def test_a_head_like_the_last_one_is_read_the_same(wire: Wire) -> None:
     assert wire.service.read_posted(wire.bo) == [transfers]
 
 
-def compare(hot: httpx2.Response, ordinary: httpx2.Response) -> None:
-    """Fail unless both roads were taken, and answered the same but for dates and request ids."""
-    assert took_hot_road(hot)
-    assert not took_hot_road(ordinary)
-    passing = {"date", "request-id"}
-    sent = [{k: v for k, v in a.headers.items() if k not in passing} for a in (hot, ordinary)]
-    assert (hot.status_code, sent[0]) == (ordinary.status_code, sent[1])
-    if hot.status_code < 400:
-        assert hot.content == ordinary.content
-    else:
-        told = [{**answer.json(), "request_id": ""} for answer in (hot, ordinary)]
-        assert told[0] == told[1]
-
-
 def test_transfers_are_answered_the_same_on_both_roads(service: Api) -> None:
     """Successes, refusals and replays: whichever road was first, the other replays it."""
     al, bo = service.open_account(funded=1000), service.open_account()
@@ -432,9 +417,9 @@ def test_transfers_are_answered_the_same_on_both_roads(service: Api) -> None:
         assert "idempotency-replayed" not in fresh.headers
         again = service.send("POST", "/v1/transfers", body, headers=[*headers, *second])
         assert again.headers.pop("idempotency-replayed") == "true"
-        compare(*((fresh, again) if number % 2 else (again, fresh)))
+        compare_roads(*((fresh, again) if number % 2 else (again, fresh)))
         other = {**body, "description": "another"}
-        compare(
+        compare_roads(
             *(
                 service.send("POST", "/v1/transfers", other, headers=[*headers, *road])
                 for road in roads
@@ -449,7 +434,7 @@ def test_balances_are_answered_the_same_on_both_roads(service: Api) -> None:
     poor.send("GET", f"/v1/accounts/{al}/balance")
     for client, id in ((service, al), (service, "acct_" + "0" * 32), (poor, al)):
         path = f"/v1/accounts/{id}/balance"
-        compare(client.send("GET", path), client.send("GET", path, headers=ORDINARY))
+        compare_roads(client.send("GET", path), client.send("GET", path, headers=ORDINARY))
     for id in ("acct_" + "z" * 32, "acct_" + "A" * 32, "ent__" + "0" * 32):
         answer = service.send("GET", f"/v1/accounts/{id}/balance")
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_id")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from catena.db.embedded import EmbeddedPostgres
+from catena.db.verify import verify
+from catena.flows.notices import Intake
 from tests.contract import Contract
+from tests.flows.desk import Desk, make_cards
 from tests.flows.gateways import Shop, make_database, run_shop
 from tests.postgres import Database
+from tests.scribe import open_ledger
 
 pytest.register_assert_rewrite("tests.flows.cases")
 
@@ -36,3 +40,13 @@ def shop(open_shop: Shop) -> Iterator[Shop]:
     """The same; at a module's end all that it has done agrees, here and there."""
     yield open_shop
     open_shop.prove()
+
+
+@pytest.fixture
+async def desk(database: Database) -> AsyncIterator[Desk]:
+    """Notices are taken in; at the end every row agrees."""
+    cards = make_cards()
+    async with open_ledger(database, cards=cards) as scribe:
+        yield Desk(scribe, Intake(scribe.pool, scribe.journal, cards.catalogue))
+        async with scribe.pool.acquire() as connection:
+            assert await verify(connection, scribe.ledger) == []

@@ -95,7 +95,8 @@ def test_what_is_under_lien_is_not_taken(shop: Shop) -> None:
     }
     shop.service.make("/v1/holds", hold)
     shop.advance(DISPUTED)
-    assert balance(shop.service, deposit["account_id"]) == (400, 400)
+    wallet = deposit["account_id"]
+    find_out(lambda: balance(shop.service, wallet), lambda found: found == (400, 400))
     shop.check_since(before, 0, 0, 400, 0, 0)
 
 

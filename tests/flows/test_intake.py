@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
 
 import pytest
 
-from catena.chains.answers import answer
 from catena.chains.calls import begin
 from catena.chains.chain import Chain
 from catena.chains.definition import Definition, Step
 from catena.chains.history import Failure
 from catena.chains.machine import cancel, signal
 from catena.chains.states import ChainState
-from catena.chains.step_types import Answer, Call, Catalogue, Direction, Outcome
+from catena.chains.step_types import Answer, Direction, Outcome
 from catena.db.installation import Ledger
-from catena.db.notices import Told, list_notices
+from catena.db.notices import Told
 from catena.db.tasks import stop_task
-from catena.db.verify import verify
-from catena.engine.stray import StrayStep
-from catena.errors import Unavailable
 from catena.flows.deposit import (
     CAPTURE,
     DepositState,
-    DepositTerms,
     charge_of,
-    define_deposit,
     state_of_deposit,
 )
-from catena.flows.notices import Intake, describe_notice, read_notice
+from catena.flows.notices import describe_notice, read_notice
 from catena.flows.reactions import Moved, came_in, won_back
 from catena.flows.refund import RefundTerms, define_refund
 from catena.flows.sweep import Sweep, keep_sweeping
@@ -43,103 +33,23 @@ from catena.flows.withdrawal import (
     define_withdrawal,
     state_of_withdrawal,
 )
-from catena.gateways.contract import Gateway, Notice, Subject
-from catena.gateways.registry import Gateways
-from catena.gateways.steps import gateway_steps
-from catena.ids import CHAIN, new_id, random_fraction
-from catena.journal import ChainResult, CreateChain, NoticeTaken
-from catena.journal.cards import Cards
+from catena.gateways.contract import Notice, Subject
+from catena.ids import CHAIN, new_id
+from catena.journal import NoticeTaken
 from catena.ledger.accounts import AccountStatus
 from catena.settings import Settings
-from tests.postgres import Database
-from tests.scribe import Scribe, open_ledger
-
-AT: Final = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
-GATEWAY: Final = "sandbox"
-MONEY: Final = {"amount": 100, "currency": "USD"}
-APPROVED, DECLINED = Outcome.APPROVED, Outcome.DECLINED
-UNMATCHED: Final = NoticeTaken(None, None)
-
-
-def make_cards() -> Cards:
-    """With the gateways' step types, whose calls the tests answer themselves."""
-    known = Gateways()
-    known.add("ldg", Gateway(name=GATEWAY, kind="test", acts={}, look_ups={}))
-    return Cards(Catalogue([*gateway_steps(known), StrayStep()]), random_fraction, 15, 10)
-
-
-@dataclass
-class Desk:
-    """Takes notices in, over a ledger of the test's own."""
-
-    scribe: Scribe
-    intake: Intake
-    told: int = 0
-
-    async def take(self, subject: Subject, outcome: Outcome, **said: Any) -> NoticeTaken:  # noqa: ANN401  # fields of a notice
-        """A fresh notice; what becomes of it."""
-        self.told += 1
-        notice = Notice(f"evt_{self.told}", subject, outcome, AT, **said)
-        return await self.intake.take(self.scribe.ledger, GATEWAY, notice)
-
-    async def make(self, definition: Definition) -> Chain:
-        """A chain of ours."""
-        made = CreateChain(new_id(CHAIN), definition)
-        (result,) = (await self.scribe.submit([made])).results
-        assert isinstance(result, ChainResult), result
-        assert result.chain is not None
-        return result.chain
-
-    async def call(
-        self, chain: str, step: str, found: Answer, direction: Direction = Direction.FORWARD
-    ) -> Chain:
-        """A step's call is made, and answered."""
-        begun = await self.scribe.run(chain, partial(begin, step=step))
-        assert isinstance(begun.value, Call), begun.chain
-        told = partial(
-            answer, step=step, direction=direction, attempt=begun.value.attempt, found=found
-        )
-        result = await self.scribe.run(chain, told)
-        assert result.chain is not None
-        return result.chain
-
-    async def read(self, chain: str) -> Chain:
-        """A chain as it is."""
-        result = await self.scribe.run(chain, lambda *_: None)
-        found = await self.intake._read(self.scribe.ledger, chain)
-        assert found is not None, result
-        return found
-
-    async def deposit(self, wallet: str, **terms: object) -> Chain:
-        """A deposit whose charge is approved."""
-        chain = await self.make(deposit_of(wallet, **terms))
-        return await self.call(chain.id, "charge", approval("ch_1"))
-
-    async def listed(self) -> list[str]:
-        """The notices that nobody knows what to do with."""
-        async with self.scribe.pool.acquire() as connection:
-            found = await list_notices(connection, self.scribe.number, after=None, limit=100)
-        return [one.told.id for one in found]
-
-
-def deposit_of(wallet: str, **terms: Any) -> Definition:  # noqa: ANN401  # more of its terms
-    """A deposit of 100."""
-    return define_deposit(DepositTerms(GATEWAY, wallet, 100, "USD", {"token": "t"}, **terms))
-
-
-def approval(reference: str) -> Answer:
-    """The gateway has done it, and calls it so."""
-    return Answer(APPROVED, {"reference": reference, **MONEY})
-
-
-@pytest.fixture
-async def desk(database: Database) -> AsyncIterator[Desk]:
-    """Notices are taken in; at the end every row agrees."""
-    cards = make_cards()
-    async with open_ledger(database, cards=cards) as scribe:
-        yield Desk(scribe, Intake(scribe.pool, scribe.journal, cards.catalogue))
-        async with scribe.pool.acquire() as connection:
-            assert await verify(connection, scribe.ledger) == []
+from tests.flows.desk import (
+    APPROVED,
+    AT,
+    DECLINED,
+    GATEWAY,
+    MONEY,
+    UNMATCHED,
+    Desk,
+    approval,
+    deposit_of,
+)
+from tests.scribe import Scribe
 
 
 def test_a_notice_is_kept_as_it_was() -> None:
@@ -351,7 +261,7 @@ async def test_what_the_payer_takes_back_without_us(desk: Desk, subject: Subject
     assert steps.keys() == {"claw_back", "lose", "sent"}
     assert await posted(scribe, wallet) == 0
     assert await desk.listed() == ["evt_1"]
-    sweep = Sweep(scribe.pool, desk.intake.take_again, 1)
+    sweep = Sweep(scribe.pool, desk.intake.apply, 1)
     assert await sweep.go(scribe.ledger) == 1
     assert await desk.listed() == []
     won = await desk.take(subject, DECLINED, **said)
@@ -451,32 +361,52 @@ async def test_a_sweep_is_kept_up(desk: Desk) -> None:
 
 
 async def test_a_sweep_goes_round(desk: Desk) -> None:
-    """So many at a time, then those behind; who cannot be taken is in nobody's way."""
+    """So many at a time, then those behind."""
     asked: list[str] = []
     for number in range(5):
         await desk.take(Subject.CREDIT, APPROVED, reference=f"c_{number}")
 
-    async def take_again(_: object, told: Told) -> bool:
+    async def apply(_: object, told: Told) -> bool:
         asked.append(told.id)
-        if told.id == "evt_2":
-            raise Unavailable("Not now.")
-        if told.id == "evt_3":
-            raise ValueError(told.id)
         return told.id == "evt_4"
 
-    sweep = Sweep(desk.scribe.pool, take_again, 2)
+    sweep = Sweep(desk.scribe.pool, apply, 2)
     found = [await sweep.go(desk.scribe.ledger) for _ in range(4)]
     assert found == [0, 1, 0, 0]
     assert asked == [f"evt_{number}" for number in (1, 2, 3, 4, 5, 1, 2)]
-    assert (
-        await desk.intake.take_again(
-            desk.scribe.ledger,
-            Told(
-                GATEWAY,
-                "x",
-                "",
-                {"id": "x", "subject": "credit", "outcome": "approved", "at": AT.isoformat()},
-            ),
-        )
-        is False
-    )
+
+
+async def test_what_cannot_be_applied_is_in_nobodys_way(desk: Desk) -> None:
+    """It stays listed: one of another version, one that names nothing, one while nothing goes."""
+    plain = {"id": "x", "subject": "credit", "outcome": "approved", "at": AT.isoformat()}
+    for said in (plain, {**plain, "subject": "omens"}, {"id": "x"}, {**plain, "more": 1}):
+        told = Told(GATEWAY, "x", "", said)
+        assert await desk.intake.apply(desk.scribe.ledger, told) is False
+    chain = await desk.deposit(await desk.scribe.open())
+    about = {**plain, "subject": "charge", "key": f"{chain.id}.charge.forward.1"}
+    await desk.scribe.journal.close()
+    assert await desk.intake.apply(desk.scribe.ledger, Told(GATEWAY, "x", "", about)) is False
+
+
+async def test_a_sweep_goes_on_while_something_is_matched(desk: Desk) -> None:
+    """What was kept in haste is applied without a pause between the rounds."""
+    asked: list[str] = []
+    done = asyncio.Event()
+    for number in range(5):
+        await desk.take(Subject.CREDIT, APPROVED, reference=f"c_{number}")
+
+    async def apply(_: object, told: Told) -> bool:
+        asked.append(told.id)
+        if len(asked) == 5:
+            done.set()
+        return True
+
+    async def find(_: str) -> Ledger:
+        return desk.scribe.ledger
+
+    sweep, settings = Sweep(desk.scribe.pool, apply, 2), Settings(notice_sweep_seconds=3600)
+    keeping = asyncio.create_task(keep_sweeping(sweep, lambda: ["ldg"], find, settings))
+    async with asyncio.timeout(10):
+        await done.wait()
+    await stop_task(keeping)
+    assert asked[:5] == [f"evt_{number}" for number in (1, 2, 3, 4, 5)]

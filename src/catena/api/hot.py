@@ -1,14 +1,16 @@
 """The hottest routes, answered straight from what a connection received.
 
-A transfer, a chain's creation or a balance read in plain form, for a caller and ledger that this
-process knows, skips the HTTP parser and the framework; everything else takes the ordinary way,
-which answers the same. What that saves is in docs/decisions/0007. Relies on uvicorn's
-HttpToolsProtocol.
+A transfer, a chain's creation, a balance read or a gateway's webhook in plain form, for a caller
+and ledger that this process knows, skips the HTTP parser and the framework; everything else takes
+the ordinary way, which answers the same. What that saves is in docs/decisions/0007. Relies on
+uvicorn's HttpToolsProtocol.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
@@ -17,6 +19,7 @@ from catena.api.balances import balance_reply
 from catena.api.chains import CREATE
 from catena.api.movements import MOVEMENTS
 from catena.api.protocol import Protocol
+from catena.api.webhooks import receipt_reply
 from catena.api.writes import (
     JSON,
     Context,
@@ -29,6 +32,8 @@ from catena.api.writes import (
 )
 from catena.auth.scopes import Scope
 from catena.errors import CatenaError, UnknownCurrency
+from catena.flows.inbox import Receipt
+from catena.gateways.contract import ForgedWebhook, UnreadableWebhook
 from catena.ids import REQUEST
 from catena.settings import LIMITS
 
@@ -40,7 +45,8 @@ __all__ = ["HotProtocol"]
 _WRITES: Final = {b"transfers": MOVEMENTS["transfer"], b"chains": CREATE}
 _PLAIN: Final = rb"[!-~](?:[ -~]*[!-~])?"
 _HEAD: Final = re.compile(
-    rb"(?:POST /v1/(transfers|chains)|GET /v1/accounts/(acct_[0-9a-f]{32})/balance) HTTP/1\.1\r\n"
+    rb"(?:POST /v1/(?:(transfers|chains)|webhooks/(gw_[0-9a-f]{32}))"
+    rb"|GET /v1/accounts/(acct_[0-9a-f]{32})/balance) HTTP/1\.1\r\n"
     rb"((?:[A-Za-z0-9-]++: " + _PLAIN + rb"\r\n)++)\r\n"
 )
 """The plain form: no folded line, no empty value, nothing but printable ASCII."""
@@ -58,6 +64,10 @@ _UNUSUAL: Final = {
 }
 """Headers of requests that take the ordinary way."""
 _JSON: Final = JSON.encode()
+_LEFT: Final = (UnknownCurrency, ForgedWebhook, UnreadableWebhook)
+"""Left to the ordinary way before anything was done: it reads the ledger's assets anew, or says
+what is wrong with a webhook.
+"""
 
 _log = structlog.get_logger(__name__)
 
@@ -74,6 +84,15 @@ class _Head(NamedTuple):
     authorization: bytes
     ledger: bytes | None
     key: bytes
+    end: int
+    length: int
+
+
+class _Hook(NamedTuple):
+    """The head of a webhook to a gateway's connection. `headers`: with names in lower case."""
+
+    connection: str
+    headers: Mapping[str, str]
     end: int
     length: int
 
@@ -117,11 +136,11 @@ class _NoEvent:
 class _HotCycle:
     """A hot request under way; stands where uvicorn keeps its own."""
 
-    __slots__ = ("context", "disconnected", "keep_alive", "response_complete")
+    __slots__ = ("disconnected", "keep_alive", "request_id", "response_complete")
     message_event = _NoEvent()
 
-    def __init__(self, context: Context) -> None:
-        self.context = context
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
         self.keep_alive = True
         self.response_complete = False
         self.disconnected = False
@@ -164,7 +183,7 @@ class HotProtocol(Protocol):
 
     def _take(self, data: bytes) -> bool:
         """Do what a hot request asks for, or keep it until its body is whole. False: it is none."""
-        head = self._form and self._form.read(data)
+        head: _Head | _Hook | None = self._form and self._form.read(data)
         if head is None:
             head, self._form = _read_head(data)
         if head is None:
@@ -172,29 +191,32 @@ class HotProtocol(Protocol):
         missing = head.end + head.length - len(data)
         if missing < 0:
             return False  # another request follows it
-        context = self._identify(head)
-        if context is None:
+        request_id = self.app_parts.number_request(REQUEST)
+        start = (
+            self._find_hook(head) if isinstance(head, _Hook) else self._identify(head, request_id)
+        )
+        if start is None:
             return False
         if missing:
             self._held.append(data)
             self._missing = missing
             return True
-        before, cycle = self.cycle, _HotCycle(context)
+        before, cycle = self.cycle, _HotCycle(request_id)
         self.cycle = self._running = cycle  # type: ignore[assignment]  # has what uvicorn looks at
         try:
-            self._start(cycle, head, data[head.end :])
-        except UnknownCurrency:  # the ordinary way reads the ledger's assets anew
+            start(cycle, data[head.end :])
+        except _LEFT:
             self.cycle = before
             return False
         except CatenaError as error:
-            self._respond(cycle, problem_reply(error, context.request_id))
+            self._respond(cycle, problem_reply(error, request_id))
         except Exception:  # noqa: BLE001  # the last resort of a request, as `http.RequestIds` is
-            _log.exception("request_failed", request_id=context.request_id)
-            self._respond(cycle, problem_reply(CatenaError(), context.request_id))
+            _log.exception("request_failed", request_id=request_id)
+            self._respond(cycle, problem_reply(CatenaError(), request_id))
         return True
 
-    def _identify(self, head: _Head) -> Context | None:
-        """For whom and where the request is done, if this process knows both."""
+    def _identify(self, head: _Head, request_id: str) -> _Start | None:
+        """What does it, if this process knows for whom and where."""
         caller = self.app_parts.callers.recall(head.authorization)
         if caller is None:
             return None
@@ -202,11 +224,33 @@ class HotProtocol(Protocol):
         ledger = self.app_parts.ledgers.recall(caller, None if named is None else named.decode())
         if ledger is None:
             return None
-        request_id = self.app_parts.number_request(REQUEST)
-        return Context(caller, ledger, request_id, catalogue=self.app_parts.catalogue)
+        context = Context(caller, ledger, request_id, catalogue=self.app_parts.catalogue)
+        return partial(self._start, context, head)
 
-    def _start(self, cycle: _HotCycle, head: _Head, body: bytes) -> None:
-        context = cycle.context
+    def _find_hook(self, hook: _Hook) -> _Start | None:
+        """What takes a webhook in, if this process knows its gateway and ledger."""
+        connection = self.app_parts.gateways.find_id(hook.connection)
+        if connection is None or connection.gateway.read_webhook is None:
+            return None
+        ledger = self.app_parts.ledgers.recall_any(connection.ledger)
+        if ledger is None:
+            return None
+        gateway, read = connection.gateway.name, connection.gateway.read_webhook
+
+        def take(cycle: _HotCycle, body: bytes) -> None:
+            notices = read(hook.headers, body, self.app_parts.clock())
+
+            def tell(receipt: Receipt | CatenaError) -> None:
+                if isinstance(receipt, CatenaError):
+                    self._respond(cycle, problem_reply(receipt, cycle.request_id))
+                else:
+                    self._respond(cycle, receipt_reply(receipt))
+
+            self.app_parts.inbox.receive(ledger, gateway, notices, tell)
+
+        return take
+
+    def _start(self, context: Context, head: _Head, cycle: _HotCycle, body: bytes) -> None:
         if head.account is not None:
             require(context.caller, Scope.ACCOUNTS_READ)
 
@@ -228,7 +272,7 @@ class HotProtocol(Protocol):
         cycle.response_complete = True
         if cycle.disconnected or self.transport.is_closing():
             return
-        self.write(reply, cycle.context.request_id, keep_alive=cycle.keep_alive)
+        self.write(reply, cycle.request_id, keep_alive=cycle.keep_alive)
         if self.pipeline or self.timeout_keep_alive_task is None:
             self.on_response_complete()
         else:
@@ -250,27 +294,39 @@ class HotProtocol(Protocol):
             )
 
 
-def _read_head(data: bytes) -> tuple[_Head | None, _Form | None]:
+_Start = Callable[[_HotCycle, bytes], None]
+"""Does what a request asks for, given its body, and answers it now or later."""
+
+
+def _read_head(data: bytes) -> tuple[_Head | _Hook | None, _Form | None]:
     """The head of a hot request, and the form of a write's; None for any other."""
     found = _HEAD.match(data)
     if found is None or found.end() > LIMITS.head_bytes:
         return None, None
-    route, account, lines = found.groups()
+    route, hook, account, lines = found.groups()
     fields = _FIELD.findall(lines)
     headers = {name.lower(): value for name, value in fields}
     if len(headers) != len(fields) or not _is_usual(headers):
         return None, None
     caller, ledger = headers.get(b"authorization", b""), headers.get(b"catena-ledger")
     key, length = headers.get(b"idempotency-key"), headers.get(b"content-length")
-    if account is not None:
-        if length is not None:
-            return None, None
+    if hook is not None:
+        return _read_hook(hook, headers, found.end()), None
+    if account is not None and length is None:
         return _Head(account.decode(), None, caller, ledger, b"", found.end(), 0), None
-    if key is None or length is None or headers.get(b"content-type") != _JSON:
+    if account or key is None or length is None or headers.get(b"content-type") != _JSON:
         return None, None
     plain = _Head(None, _WRITES[route], caller, ledger, key, 0, 0)
     head = _finish(plain, key, length, found.end())
     return head, None if head is None else _form_of(head, data[: found.end()])
+
+
+def _read_hook(connection: bytes, headers: Mapping[bytes, bytes], end: int) -> _Hook | None:
+    length = headers.get(b"content-length", b"")
+    if not _LENGTH.fullmatch(length) or int(length) > LIMITS.webhook_bytes:
+        return None
+    plain = {name.decode(): value.decode() for name, value in headers.items()}
+    return _Hook(connection.decode(), plain, end, int(length))
 
 
 def _finish(head: _Head, key: bytes, length: bytes, end: int) -> _Head | None:

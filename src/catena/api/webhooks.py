@@ -1,6 +1,7 @@
-"""Where gateways tell what has happened: verified on the raw bytes, taken in, then answered.
+"""Where gateways tell what has happened: verified on the raw bytes, kept, then answered.
 
-Invariant: a success means that all it says is committed; else the gateway sends it again.
+Invariant: a success means that all it says is committed; else the gateway sends it again. What it
+brings about comes behind.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from catena.api.requests import app_of, read_bytes, respond
 from catena.api.views import encode
 from catena.api.writes import Reply
 from catena.errors import ForgedWebhook, InvalidInput, NotFound
+from catena.flows.inbox import Receipt
 from catena.gateways import contract
 from catena.settings import LIMITS
 
-__all__ = ["router"]
+__all__ = ["receipt_reply", "router"]
 
 router = APIRouter(tags=["Gateways"])
 
@@ -29,7 +31,7 @@ _log = structlog.get_logger(__name__)
 
 
 class ReceiptView(Struct, frozen=True):
-    """What became of a webhook."""
+    """What a webhook has brought."""
 
     taken: Annotated[int, Meta(description="Notices that were taken in with it.")]
     again: Annotated[int, Meta(description="Notices that had been taken in before.")]
@@ -63,7 +65,9 @@ _EVENT: Final = {
     ),
 )
 async def post_webhook(request: Request, connection_id: str) -> Response:
-    """Signed by the gateway, in its own form. What it says is applied once, or listed."""
+    """Signed by the gateway, in its own form. What it says is kept before this answers, and then
+    applied once, or listed.
+    """
     app = app_of(request)
     connection = app.gateways.find_id(connection_id)
     if connection is None or connection.gateway.read_webhook is None:
@@ -82,7 +86,9 @@ async def post_webhook(request: Request, connection_id: str) -> Response:
     ledger = await app.ledgers.find_any(connection.ledger)
     if ledger is None:
         raise NotFound
-    again = 0
-    for notice in notices:
-        again += (await app.intake.take(ledger, name, notice)).again
-    return respond(Reply(200, encode(ReceiptView(len(notices) - again, again))))
+    return respond(receipt_reply(await app.inbox.take(ledger, name, notices)))
+
+
+def receipt_reply(receipt: Receipt) -> Reply:
+    """What the gateway is answered."""
+    return Reply(200, encode(ReceiptView(*receipt)))

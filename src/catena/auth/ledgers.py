@@ -61,6 +61,10 @@ class Ledgers:
                 return ledger
         return next((ledger for ledger in await self.refresh() if ledger.number == number), None)
 
+    def recall_any(self, id: str) -> Ledger | None:
+        """The ledger with this id, if this process knows it already."""
+        return self._by_id.get(id)
+
     async def find_any(self, id: str) -> Ledger | None:
         """The ledger with this id, for a caller whose right to it was seen before."""
         if id not in self._by_id:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import structlog
+
 from catena.chains import machine
 from catena.chains.answers import hear, is_stray
 from catena.chains.books import Books
@@ -25,6 +27,7 @@ from catena.chains.step_types import Answer, Call, Catalogue, Direction, Outcome
 from catena.db.notices import Told, find_named
 from catena.db.read.chains import read_chain
 from catena.engine.stray import define_stray, stray_id
+from catena.errors import CatenaError
 from catena.flows import reactions
 from catena.flows.deposit import AUTHORISE, DEPOSIT, DepositState, state_of_deposit
 from catena.flows.reactions import CAME_BACK, GIVEN_BACK, TAKEN_BACK, WON_BACK, Moved, wallet_of
@@ -41,7 +44,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Intake", "describe_notice", "read_notice"]
 
+_log = structlog.get_logger(__name__)
+
 _CALLS: Final = frozenset({Subject.CHARGE, Subject.CAPTURE, Subject.REFUND, Subject.PAYOUT})
+_UNREADABLE: Final = (ValueError, KeyError, TypeError)
 _LEFT: Final = frozenset({Subject.CHARGE, Subject.CAPTURE})
 """Of these a refusal after an approval means that the payer has the money again."""
 
@@ -89,14 +95,19 @@ class Intake:
         """Take one in; it is committed when this returns. Raises CatenaError where it was not."""
         return await self._submit(ledger, await self._form(ledger, gateway, notice))
 
-    async def take_again(self, ledger: Ledger, told: Told) -> bool:
-        """Try one that nobody knew what to do with; whether somebody does now. Raises CatenaError;
-        ValueError, KeyError or TypeError for one that cannot be read.
+    async def apply(self, ledger: Ledger, told: Told) -> bool:
+        """Apply one that was taken in; whether somebody knows now what to do with it. One that
+        cannot be applied now, or never, is logged, and stays listed.
         """
-        operation = await self._form(ledger, told.gateway, read_notice(told.notice))
-        if operation.chain is None and operation.follow is None:
+        try:
+            operation = await self._form(ledger, told.gateway, read_notice(told.notice))
+            if operation.chain is None and operation.follow is None:
+                return False
+            return (await self._submit(ledger, operation)).chain is not None
+        except (CatenaError, *_UNREADABLE) as error:
+            reason = type(error).__name__
+            _log.warning("notice_not_applied", gateway=told.gateway, id=told.id, error=reason)
             return False
-        return (await self._submit(ledger, operation)).chain is not None
 
     async def _submit(self, ledger: Ledger, operation: TakeNotice) -> NoticeTaken:
         result = await self.journal.ask(ledger, operation)

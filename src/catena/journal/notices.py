@@ -22,8 +22,9 @@ def decide_notice(operation: TakeNotice, book: Book, work: WriteSet) -> Unchange
     """Take it in, unless it was; gives what became of it."""
     told = operation.told
     before = book.notices.get((told.gateway, told.id))
+    again = before is not None
     if before is not None and before.chain is not None:
-        return Unchanged(NoticeTaken(before.chain, before.began, again=True))
+        return Unchanged(NoticeTaken(before.chain, before.began, again=again))
     opened = book.chains.find(operation.chain) if operation.chain is not None else None
     took = opened is not None and _tell(operation, opened, book, work)
     chain, began = (None if opened is None else opened.chain.id), None
@@ -44,7 +45,7 @@ def decide_notice(operation: TakeNotice, book: Book, work: WriteSet) -> Unchange
     elif chain is not None:
         work.add_rest("matched_notices", row)
     book.notices[told.gateway, told.id] = Heard(told, book.now, chain, began)
-    return Unchanged(NoticeTaken(chain, began, took=took))
+    return Unchanged(NoticeTaken(chain, began, took=took, again=again))
 
 
 def _tell(operation: TakeNotice, opened: OpenChain, book: Book, work: WriteSet) -> bool:

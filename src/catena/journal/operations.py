@@ -135,7 +135,7 @@ class TakeNotice(NamedTuple):
 class NoticeTaken(NamedTuple):
     """What became of a notice. `chain`: that it is about, or `began`; None: it is listed.
 
-    `took`: the chain has moved for it. `again`: it was taken in before, and nothing was done.
+    `took`: the chain has moved for it. `again`: it was taken in before.
     """
 
     chain: str | None
