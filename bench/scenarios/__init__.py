@@ -8,6 +8,7 @@ from bench.scenarios import (
     deposits,
     growth,
     history,
+    intake,
     memory,
     previews,
     takeover,
@@ -34,4 +35,5 @@ SCENARIOS = (
     takeover.SCENARIO,
     previews.SCENARIO,
     deposits.SCENARIO,
+    intake.SCENARIO,
 )
