@@ -41,7 +41,8 @@ _Place = tuple[int, str]
 class Watch:
     """Somebody who waits for a chain. `for_end`: nothing before its end is of interest.
 
-    It is there before the chain is read, so that no move is missed between.
+    It is there before the chain is read, so that no move is missed between. What comes before it is
+    found by the next look.
     """
 
     __slots__ = ("_changed", "_for_end", "_reached")
@@ -130,9 +131,10 @@ class Watchers:
         async with self._pool.acquire() as connection:
             for ledger in {ledger for ledger, _ in self._waiting}:
                 ids = [chain for number, chain in self._waiting if number == ledger]
-                for chain, reached in (await read_numbers(connection, ledger, ids)).items():
+                found = await read_numbers(connection, ledger, ids)
+                for chain, (reached, ended) in found.items():
                     for watch in self._waiting.get((ledger, chain), ()):
-                        watch.tell(reached, ended=True)  # whether it is nobody has said
+                        watch.tell(reached, ended=ended)
 
 
 def watchers_of(request: Request) -> Watchers:
@@ -202,14 +204,16 @@ async def _wait_for_end(
     app, number, watchers = app_of(request), context.ledger.number, watchers_of(request)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
+    reached = 0
     with watchers.watch(number, id, for_end=True) as watch:
         while True:
+            if not watchers.closing:
+                await watch.pass_by(reached, deadline - loop.time())
             async with app.pool.acquire() as connection:
                 chain = await read_chain(connection, number, id)
-            left = deadline - loop.time()
-            if chain is None or chain.is_ended or left <= 0 or watchers.closing:
+            if chain is None or chain.is_ended or loop.time() >= deadline or watchers.closing:
                 break
-            await watch.pass_by(chain.number, left)
+            reached = chain.number
     if chain is None:
         return reply
     headers = (*reply.headers, _APPLIED)

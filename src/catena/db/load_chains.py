@@ -6,9 +6,10 @@ Invariant: with `lock`, chains are locked in the order of their ids, before any 
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
 
 from catena.chains.chain import Chain
 from catena.chains.history import Event, Record
@@ -103,7 +104,7 @@ async def _load(
 
 def read_record(event_id: str, at: dt.datetime, data: str) -> Record:
     """A commit of a chain, from the event that stores it; `data` is its JSON."""
-    row: dict[str, Any] = json.loads(data)
+    row: dict[str, Any] = msgspec.json.decode(data)
     return Record(at, EVENT + event_id, row["first"], [Event(*event) for event in row["events"]])
 
 

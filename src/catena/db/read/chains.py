@@ -188,13 +188,16 @@ async def read_chain(connection: Connection, ledger: int, id: str) -> Chain | No
 
 
 _NUMBERS: Final = """
-SELECT chain_id, events FROM chains WHERE ledger_id = $1 AND chain_id = ANY ($2::uuid[])"""
+SELECT chain_id, events, state IN ('completed', 'rolled_back') AS ended
+  FROM chains WHERE ledger_id = $1 AND chain_id = ANY ($2::uuid[])"""
 
 
-async def read_numbers(connection: Connection, ledger: int, ids: Iterable[str]) -> dict[str, int]:
-    """The numbers of the last events of these chains, by id."""
+async def read_numbers(
+    connection: Connection, ledger: int, ids: Iterable[str]
+) -> dict[str, tuple[int, bool]]:
+    """The numbers of the last events of these chains by id, and whether they have ended."""
     rows = await connection.fetch(_NUMBERS, ledger, [id[4:] for id in ids])
-    return {CHAIN + row["chain_id"].hex: row["events"] for row in rows}
+    return {CHAIN + row["chain_id"].hex: (row["events"], row["ended"]) for row in rows}
 
 
 _RECORDS: Final = """
