@@ -7,7 +7,10 @@ import sys
 
 import pytest
 
-HEAVY = ("asyncpg", "fastapi", "httpx2", "pydantic", "rich", "structlog", "uvicorn", "uvloop")
+HEAVY = (
+    *("asyncpg", "fastapi", "httpx2", "lxml", "pydantic", "rich", "schwifty", "structlog"),
+    *("uvicorn", "uvloop"),
+)
 ASK = """
 import sys
 {imports}
@@ -22,11 +25,14 @@ print(*(name for name in {heavy} if name in sys.modules))
         ("import catena.cli.up, catena.cli.migrate, catena.cli.demo, catena.cli.keys", ""),
         ("import catena.cli.sandbox, catena.cli.gateways", ""),
         ("import catena.cli.serve", "rich structlog"),
+        ("import catena.app", "asyncpg httpx2 rich structlog"),
     ],
-    ids=["main", "most", "gateways", "serve"],
+    ids=["main", "most", "gateways", "serve", "service"],
 )
 def test_a_command_is_quick_to_name(imports: str, allowed: str) -> None:
-    """Importing a command's file imports neither the API nor the database nor the client."""
+    """Importing a command's file imports neither the API nor the database nor the client; a service
+    reads no XML, and has no register of banks, until it has a bank.
+    """
     script = ASK.format(imports=imports, heavy=HEAVY)
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

@@ -11,8 +11,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from lxml import etree
-
 from catena.gateways.bank.limits import FILE_BYTES_MAX, PIECE_BYTES_MAX, PROLOG_BYTES_MAX
 
 __all__ = ["Amount", "Found", "Many", "Part", "Texts", "Unreadable", "cut", "gather", "read_pieces"]
@@ -121,6 +119,8 @@ def read_pieces(
     The first pair is the message's name (`camt.053.001.08`) and its root. An element is gone when
     the next is asked for, unless a piece that is named stands around it. Raises Unreadable.
     """
+    from lxml import etree  # noqa: PLC0415  # 15 ms, for those who have a bank
+
     parser = etree.XMLPullParser(
         events=("start", "end"),
         tag=("{*}Document", *(f"{{*}}{tag}" for tag in tags)),
