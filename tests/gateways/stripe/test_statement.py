@@ -40,7 +40,9 @@ async def test_lines_come_oldest_first_from_every_page(stripe: Gateway, proxy: P
     assert await read(stripe) == [
         StatementLine("txn_1", Subject.FEE, -200, 0, "EUR", None, AT, "stripe_fee"),
         StatementLine("txn_2", Subject.CHARGE, 1099, 46, "EUR", ABOUT, AT, "Order 7"),
-        StatementLine("txn_3", Subject.REFUND, -600, 0, "EUR", "re_3PayRefund", AT, "refund"),
+        StatementLine(
+            "txn_3", Subject.REFUND, -600, 0, "EUR", "re_3PayRefund", AT, "refund", ABOUT
+        ),
     ]
     first, second = proxy.heard()
     assert first["form"] == [
@@ -83,6 +85,30 @@ async def test_a_line_speaks_of(
     proxy.answers("GET", PATH, listing(line))
     (read_line,) = await read(stripe)
     assert (read_line.subject, read_line.reference) == (subject, reference)
+
+
+@pytest.mark.parametrize(
+    ("source", "about"),
+    [
+        (refund(), ABOUT),
+        (refund(payment_intent={"id": ABOUT}), ABOUT),
+        (refund(payment_intent=None), "ch_3PayCharge"),
+        ("re_7", None),
+        (charge(), None),
+        (dispute(), None),
+    ],
+    ids=["refund", "expanded", "of_a_plain_charge", "not_expanded", "charge", "dispute"],
+)
+async def test_a_refund_names_its_charge(
+    stripe: Gateway,
+    proxy: Proxy,
+    source: Any,  # noqa: ANN401  # an object or its id
+    about: str | None,
+) -> None:
+    """By the name that the charge's own line has: what a chain undoes is found by that."""
+    proxy.answers("GET", PATH, listing(balance_line("txn_1", "refund", -5, source=source)))
+    (line,) = await read(stripe)
+    assert line.about == about
 
 
 async def test_neighbouring_periods_share_no_second(stripe: Gateway, proxy: Proxy) -> None:

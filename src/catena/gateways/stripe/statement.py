@@ -112,6 +112,7 @@ def _read_line(line: Object) -> StatementLine:
             _find_reference(line) or None,
             dt.datetime.fromtimestamp(created, dt.UTC),
             text_of(line, "description") or type,
+            _find_about(line) or None,
         )
     except (Unrepresentable, OverflowError, OSError, ValueError):
         raise Unavailable(_STRANGE) from None
@@ -130,3 +131,11 @@ def _find_reference(line: Object) -> str:
     if source.get("object") == "charge":
         return reference_of(source, "payment_intent") or text_of(source, "id")
     return reference_of(line, "source")
+
+
+def _find_about(line: Object) -> str:
+    """Of a refund, its charge by the same name as that charge's own line has."""
+    source = part_of(line, "source")
+    if source.get("object") != "refund":
+        return ""
+    return reference_of(source, "payment_intent") or reference_of(source, "charge")
