@@ -308,13 +308,15 @@ SELECT l.id, l.subject, l.amount, l.currency, l.reference, l.at, l.text FROM ban
    AND EXISTS (SELECT FROM bank_inbox i
                 WHERE i.ledger_id = $1 AND i.gateway = $2 AND i.name = l.file
                   AND i.read_at IS NOT NULL OFFSET 0)
- ORDER BY l.at, l.id"""
+ ORDER BY l.at, l.number"""
 
 
 async def list_lines(
     connection: Connection, ledger: int, gateway: str, start: dt.datetime, end: dt.datetime
 ) -> list[BankLine]:
-    """What was booked from `start` on until just before `end`, of files that are taken in."""
+    """What was booked from `start` on until just before `end`, of files that are taken in, each
+    day's lines as they stood there.
+    """
     rows = await connection.fetch(_LIST_LINES, ledger, gateway, start, end)
     return [BankLine(*row.values()) for row in rows]
 

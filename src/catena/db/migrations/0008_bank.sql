@@ -93,7 +93,8 @@ CREATE TABLE bank_statements (
     PRIMARY KEY (ledger_id, gateway, account, number)
 );
 
--- The booked entries of statements, for reconciliation: they count once their file is read.
+-- The booked entries of statements, for reconciliation: they count once their file is read. A day's
+-- entries have one moment; `number` says in which order they stood there.
 CREATE TABLE bank_lines (
     ledger_id integer NOT NULL,
     gateway   text NOT NULL,
@@ -105,9 +106,10 @@ CREATE TABLE bank_lines (
     at        timestamptz NOT NULL,
     text      text NOT NULL,
     file      text NOT NULL,
+    number    bigint GENERATED ALWAYS AS IDENTITY,
     PRIMARY KEY (ledger_id, gateway, id)
 );
-CREATE INDEX bank_lines_by_time ON bank_lines (ledger_id, gateway, at, id);
+CREATE INDEX bank_lines_by_time ON bank_lines (ledger_id, gateway, at, number);
 
 -- What a person has to look at: gaps, files that cannot be read, words that contradict each other.
 CREATE TABLE bank_alarms (
