@@ -1,8 +1,8 @@
 """What we rely on in a gateway, whichever it is; test_contract.py holds every adapter to it.
 
-A key acts once. By it an order can be found, soon and late. Approved and declined are certain, all
-else is unknown or pending, and is decided some day. What it says by webhook is signed, and is the
-same as what it says when asked. Its statement lists what it did. A `Rig` has an adapter tried.
+A key acts once, and finds its order. Approved and declined are certain, all else is unknown or
+pending, and decided some day. What it says by webhook is signed, and what it says when asked. Its
+statement lists what it did. Promises go with what it can and what it defers. A `Rig` tries it.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class Rig(Protocol):
     async def finish_action(self, reference: str) -> None:
         """Let the payer who must act say yes."""
 
-    async def forget_keys(self) -> bool:
-        """Let the gateway forget its keys, as after a long time; False: it never does."""
+    async def forget_keys(self) -> None:
+        """Let the gateway forget its keys, as after a long time, if it ever does."""
 
     async def count_effects(self, key: str) -> int:
         """How often the gateway really acted for this key, by its own books."""

@@ -13,7 +13,16 @@ from catena.chains.step_types import Answer, Outcome
 from catena.gateways.contract import Capability, ForgedWebhook, Notice, Order
 from tests.gateways.contract import Rig, Wish
 
-__all__ = ["act", "check_approved", "find_notice", "look_up", "make_order", "of", "read_notices"]
+__all__ = [
+    "act",
+    "carry_out",
+    "check_approved",
+    "find_notice",
+    "look_up",
+    "make_order",
+    "of",
+    "read_notices",
+]
 
 
 def make_order(
@@ -65,6 +74,16 @@ def check_approved(answer: Answer, order: Order) -> str:
     assert answer.result["currency"] == order.currency
     assert answer.result["reference"]
     return str(answer.result["reference"])
+
+
+async def carry_out(rig: Rig, capability: Capability, order: Order) -> str:
+    """Have it done, at once or when its time has come; gives the reference."""
+    answer = await act(rig, capability, order)
+    if capability in rig.gateway.defers:
+        assert answer.outcome is Outcome.PENDING, answer
+        await rig.pass_time()
+        answer = await look_up(rig, capability, order)
+    return check_approved(answer, order)
 
 
 def of(order: Order, **outcome: object) -> Callable[[Notice], bool]:

@@ -106,10 +106,9 @@ class SandboxRig(Rig):
         """By its API."""
         await self.play.do(f"/v1/charges/{reference}/act", approve=True)
 
-    async def forget_keys(self) -> bool:
+    async def forget_keys(self) -> None:
         """After a day of its clock."""
         await self.play.advance(_DAY_SECONDS)
-        return True
 
     async def count_effects(self, key: str) -> int:
         """By its audit."""

@@ -1,4 +1,4 @@
-"""Every adapter keeps the contract of gateways: what its webhooks and its statement say."""
+"""Every adapter keeps the contract of gateways: what its webhooks say."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from catena.gateways.contract import (
 )
 from tests.gateways.contract import Rig, Wish
 from tests.gateways.orders import act, check_approved, find_notice, make_order, of, read_notices
+
+pytestmark = pytest.mark.promise(Capability.WEBHOOK)
 
 SUBJECTS = {Capability.CHARGE: Subject.CHARGE, Capability.PAYOUT: Subject.PAYOUT}
 
@@ -49,6 +51,7 @@ async def test_a_webhook_decides(
     assert bool(notice.code) is (outcome is Outcome.DECLINED)
 
 
+@pytest.mark.promise(Capability.CHARGE)
 async def test_a_webhook_tells_of_what_nobody_heard(rig: Rig) -> None:
     """An order whose answer was lost is told by a notice with its key."""
     order = make_order(rig, Capability.CHARGE, Wish.LOSES_ANSWER)
@@ -56,6 +59,7 @@ async def test_a_webhook_tells_of_what_nobody_heard(rig: Rig) -> None:
     assert (await find_notice(rig, of(order, outcome=Outcome.APPROVED))).reference
 
 
+@pytest.mark.promise(Capability.PAYOUT)
 async def test_failed_after_paid(rig: Rig) -> None:
     """A payout that was approved and came back is a decline of the same key and reference."""
     order = make_order(rig, Capability.PAYOUT, Wish.FAILS)
@@ -66,6 +70,7 @@ async def test_failed_after_paid(rig: Rig) -> None:
     assert (notice.amount, bool(notice.code)) == (order.amount, True)
 
 
+@pytest.mark.promise(Capability.CHARGE, Capability.REFUND)
 async def test_a_refund_that_fails(rig: Rig) -> None:
     """A refund that was approved and came back is a decline of it, about its charge."""
     charge = make_order(rig, Capability.CHARGE, Wish.REFUND_FAILS)
@@ -77,6 +82,7 @@ async def test_a_refund_that_fails(rig: Rig) -> None:
     assert (notice.subject, notice.about) == (Subject.REFUND, about)
 
 
+@pytest.mark.promise(Capability.CHARGE)
 async def test_a_dispute(rig: Rig) -> None:
     """A dispute is about a charge of ours, has a reference of its own, and is undecided."""
     charge = make_order(rig, Capability.CHARGE, Wish.DISPUTED)
@@ -110,6 +116,7 @@ async def test_a_stale_webhook_is_older(rig: Rig, capability: Capability) -> Non
     assert stale.id != final.id
 
 
+@pytest.mark.promise(Capability.CHARGE)
 async def test_a_forgery_is_told(rig: Rig) -> None:
     """One altered byte, a missing or another's signature, and an old time are each forgeries."""
     order = make_order(rig, Capability.CHARGE)
@@ -144,30 +151,3 @@ async def test_what_is_signed_and_unreadable(rig: Rig, body: bytes) -> None:
         pytest.skip(f"{rig.gateway.kind} signs nothing")
     with pytest.raises(UnreadableWebhook):
         read(headers, body, rig.clock())
-
-
-async def test_the_statement_lists_what_was_done(rig: Rig) -> None:
-    """Charges come in and refunds and payouts go out, each once, under the gateway's reference."""
-    read = rig.gateway.read_statement
-    if read is None:
-        pytest.skip(f"{rig.gateway.kind} has no statement")
-    charge = make_order(rig, Capability.CHARGE)
-    about = check_approved(await act(rig, Capability.CHARGE, charge), charge)
-    refund = make_order(rig, Capability.REFUND, amount=5_00, about=about)
-    refunded = check_approved(await act(rig, Capability.REFUND, refund), refund)
-    payout = make_order(rig, Capability.PAYOUT, amount=7_00)
-    paid = check_approved(await act(rig, Capability.PAYOUT, payout), payout)
-    declined = make_order(rig, Capability.CHARGE, Wish.DECLINES)
-    await act(rig, Capability.CHARGE, declined)
-    ever = [dt.datetime(year, 1, 1, tzinfo=dt.UTC) for year in (2000, 2999)]
-    lines = [line for line in await read(*ever) if line.reference in (about, refunded, paid)]
-    assert [(line.subject, line.amount, line.reference) for line in lines] == [
-        (Subject.CHARGE, charge.amount, about),
-        (Subject.REFUND, -refund.amount, refunded),
-        (Subject.PAYOUT, -payout.amount, paid),
-    ]
-    assert {line.currency for line in lines} == {rig.currency}
-    assert all(line.fee >= 0 for line in lines)
-    first, last = lines[0].at, lines[-1].at
-    assert lines[0] in await read(first, ever[1])
-    assert lines[-1] not in await read(ever[0], last)

@@ -98,10 +98,9 @@ class StripeRig(Rig):
         """The payer says yes."""
         self.street.authenticate(reference, success=True)
 
-    async def forget_keys(self) -> bool:
+    async def forget_keys(self) -> None:
         """The proxy forgets them."""
         self.street.proxy.forget()
-        return True
 
     async def count_effects(self, key: str) -> int:
         """By localstripe's own books."""

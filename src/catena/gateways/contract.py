@@ -176,7 +176,8 @@ class Gateway:
 
     `kind`: of adapter. `acts` do something, `look_ups` ask what has become of it by the order's key
     (the same `Order`); whatever it can do it can be asked about. `check` says in sentences why it
-    would not take such a `method`, as far as can be known without asking it.
+    would not take such a `method`, as far as can be known without asking it. `defers`: what it
+    stores at once and does later: taken is pending, whether or not anybody there is reached.
     """
 
     name: str
@@ -186,6 +187,7 @@ class Gateway:
     read_webhook: WebhookReader | None = None
     read_statement: StatementReader | None = None
     check: Callable[[Capability, Mapping[str, Any]], Iterable[str]] = field(default=_accept)
+    defers: frozenset[Capability] = frozenset()
 
     @property
     def capabilities(self) -> frozenset[Capability]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -58,8 +59,9 @@ class Payment:
 @dataclass
 class BankDouble:
     """The bank. `taken`: files by message id; `made`: how often each payment was made; `booked` and
-    `rejected` by EndToEndId. `stuck`: requests by method that are done and never answered; `lost`
-    those that are not even done.
+    `rejected` by EndToEndId. `stuck`: requests by kind that are done and never answered. `wires`:
+    how the next requests of a kind go: "lose" does it and answers nothing, "drop" does not even do
+    it, a status is answered instead of doing it. `user`: whom alone it knows, where it asks.
     """
 
     url: str = ""
@@ -70,6 +72,8 @@ class BankDouble:
     made: Counter[str] = field(default_factory=Counter)
     mailbox: dict[str, bytes] = field(default_factory=dict)
     stuck: set[str] = field(default_factory=set)
+    wires: dict[str, list[str]] = field(default_factory=dict)
+    user: str = ""
     refuses: bool = False
     speaks: bool = True
     standing: int = STANDING
@@ -79,6 +83,13 @@ class BankDouble:
     number: int = 0
 
     # --- what comes ----------------------------------------------------------------------------
+
+    def find_wire(self, kind: str, credentials: str | None) -> str:
+        """How this request goes; "": well."""
+        known = "Basic " + b64encode(f"{self.user}:".encode()).decode()
+        if self.user and credentials != known:
+            return "401"
+        return self.wires[kind].pop(0) if self.wires.get(kind) else ""
 
     def take(self, content: bytes) -> tuple[int, dict[str, Any]]:
         """Take a file, as a bank would; gives the status and what is said."""
@@ -235,20 +246,26 @@ def run_bank() -> Iterator[BankDouble]:
         server.server_close()
 
 
+def _name_kind(method: str, path: str) -> str:
+    return "GET list" if path == "/files" else f"{method} {path.split('/')[1]}"
+
+
 def _answering(bank: BankDouble) -> type[BaseHTTPRequestHandler]:
     class Answering(BaseHTTPRequestHandler):
         def _serve(self, act: Callable[[], tuple[int, bytes]]) -> None:
-            kind = (
-                "GET list" if self.path == "/files" else f"{self.command} {self.path.split('/')[1]}"
-            )
+            kind = _name_kind(self.command, self.path)
             with bank.lock:
-                status, body = act()
+                wire = bank.find_wire(kind, self.headers["authorization"])
+                status, body = act() if wire in ("", "lose") else (wire, b"")
                 bank.asked[kind] += 1
                 stuck = kind in bank.stuck
             if stuck:  # it is done; nobody is told, and the connection stays
                 bank.freed.wait()
                 return
-            self.send_response(status)
+            if wire in ("lose", "drop"):
+                self.close_connection = True
+                return
+            self.send_response(int(status))
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -59,6 +59,7 @@ def connect(
         look_ups={Capability.PAYOUT: look},
         read_statement=read_statement,
         check=lambda capability, method: _check(method) if capability is Capability.PAYOUT else (),
+        defers=frozenset({Capability.PAYOUT}),
     )
 
 
