@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import subprocess
 from decimal import Decimal
 from pathlib import Path
@@ -19,16 +20,23 @@ from catena.db.verify import Finding, verify
 from catena.settings import Settings
 
 __all__ = [
+    "ASSERTED",
+    "STORED",
     "OracleBook",
     "export",
     "prove",
     "query",
+    "read_asserted_balances",
     "read_hledger_balances",
     "run_bean_check",
     "run_hledger",
 ]
 
 UTF8 = {"LC_ALL": "C.UTF-8"}
+STORED = "SELECT account_id, debits - credits FROM balances WHERE ledger_id = $1"
+"""Every account's balance, as we have it."""
+
+ASSERTED = re.compile(r"(?m)^\S+ balance \w+:Acct-(\w+)  (-?[\d.]+) ~ 0 (\w+)$")
 
 
 class OracleBook(NamedTuple):
@@ -86,6 +94,11 @@ def read_hledger_balances(journal: str, *arguments: str) -> dict[str, tuple[Deci
         amount, _, commodity = balance.partition(" ")
         balances[name.rpartition("acct_")[2]] = Decimal(amount), commodity.strip('"')
     return balances
+
+
+def read_asserted_balances(journal: str) -> list[tuple[str, str, str]]:
+    """What beancount is told of each account: its id in hex, its balance, its currency."""
+    return ASSERTED.findall(journal)
 
 
 def run_bean_check(journal: str, directory: Path) -> subprocess.CompletedProcess[str]:

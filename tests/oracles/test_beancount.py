@@ -11,11 +11,17 @@ import pytest
 
 from catena.db.export import Dates, Format
 from tests.books import CURRENCIES
-from tests.oracles.books import OracleBook, export, query, run_bean_check
+from tests.oracles.books import (
+    ASSERTED,
+    STORED,
+    OracleBook,
+    export,
+    query,
+    read_asserted_balances,
+    run_bean_check,
+)
 
 pytestmark = [pytest.mark.oracle("bean-check"), pytest.mark.xdist_group("big book")]
-
-BALANCE = re.compile(r"(?m)^\S+ balance \w+:Acct-(\w+)  (-?[\d.]+) ~ 0 (\w+)$")
 
 
 @pytest.mark.parametrize("dates", Dates)
@@ -28,10 +34,9 @@ async def test_every_balance_is_equal(big_book: OracleBook, dates: Dates, tmp_pa
     exponents = {currency.code: currency.exponent for currency in CURRENCIES}
     asserted = {
         account: int(Decimal(amount).scaleb(exponents[code]))
-        for account, amount, code in BALANCE.findall(journal)
+        for account, amount, code in read_asserted_balances(journal)
     }
-    stored = "SELECT account_id, debits - credits FROM balances WHERE ledger_id = $1"
-    assert asserted == await query(big_book, stored)
+    assert asserted == await query(big_book, STORED)
 
 
 async def test_every_assertion_counts(big_book: OracleBook, tmp_path: Path) -> None:
@@ -44,10 +49,10 @@ async def test_every_assertion_counts(big_book: OracleBook, tmp_path: Path) -> N
         of_currency = [
             number
             for number, line in enumerate(lines)
-            if " balance " in line and line.endswith(f" {currency.code}") and BALANCE.match(line)
+            if " balance " in line and line.endswith(f" {currency.code}") and ASSERTED.match(line)
         ]
         number = pick.choice(of_currency)
-        amount = BALANCE.fullmatch(lines[number])
+        amount = ASSERTED.fullmatch(lines[number])
         assert amount is not None
         wrong = Decimal(amount[2]) + Decimal(1).scaleb(-currency.exponent)
         lines[number] = lines[number].replace(f"  {amount[2]} ", f"  {wrong:f} ")

@@ -9,12 +9,18 @@ import pytest
 
 from catena.db.export import Dates, Format
 from tests.books import CURRENCIES
-from tests.oracles.books import OracleBook, export, query, read_hledger_balances, run_hledger
+from tests.oracles.books import (
+    STORED,
+    OracleBook,
+    export,
+    query,
+    read_hledger_balances,
+    run_hledger,
+)
 
 pytestmark = [pytest.mark.oracle("hledger"), pytest.mark.xdist_group("big book")]
 
 EXPONENTS = {currency.code: currency.exponent for currency in CURRENCIES}
-STORED = "SELECT account_id, debits - credits FROM balances WHERE ledger_id = $1"
 BEFORE = """
 SELECT account_id, sum(CASE WHEN is_debit THEN amount ELSE -amount END) FROM lines
  WHERE ledger_id = $1 AND effective_at < $2 GROUP BY account_id"""

@@ -10,14 +10,12 @@ from typing import Any, Final
 
 import pytest
 
-from catena.clock import system_clock
 from catena.db.embedded import EmbeddedPostgres
 from tests.contract import Contract
 from tests.flows.gateways import GATEWAY, LONG, Shop, make_database, run_shop
 from tests.postgres import ask
-from tests.reconciliation.trade import trade, write_statement
+from tests.reconciliation.trade import reconcile, trade, write_statement
 
-HEADER: Final = ("id", "at", "subject", "amount", "currency", "fee", "reference", "about")
 WINDOW_DAYS: Final = 0.25
 TABLES: Final = (
     "statement_imports",
@@ -44,25 +42,6 @@ def shop(
     ):
         trade(shop, seed=7, days=30 if LONG else 5, orders=100 if LONG else 10)
         yield shop
-
-
-def reconcile(shop: Shop, rows: list[dict[str, Any]], gateway: str = GATEWAY) -> Any:  # noqa: ANN401  # any JSON
-    """Send these rows and reconcile until both sides have had their window; gives the run."""
-    lines = [",".join(HEADER)]
-    for row in rows:
-        cents = {name: f"{row[name] / 100:.2f}" for name in ("amount", "fee")}
-        told = {**row, **cents, "currency": "USD"}
-        lines.append(",".join(told[name] or "" for name in HEADER))
-    answer = shop.service.send(
-        "POST",
-        "/v1/statements",
-        content="\n".join(lines).encode(),
-        headers={"Content-Type": "text/csv"},
-        params={"gateway": gateway},
-    )
-    assert answer.status_code == 201, answer.text
-    until = (system_clock() + dt.timedelta(days=0.9)).isoformat()
-    return shop.service.make("/v1/reconciliations", {"gateway": gateway, "until": until})
 
 
 def forget(shop: Shop) -> None:

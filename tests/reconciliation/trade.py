@@ -5,15 +5,17 @@ The sandbox's clock is what passes; a day of it is a wave of orders and some sec
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from random import Random
 from typing import Any, Final
 
-from tests.flows.gateways import Shop, View, card, find_out, to_bank
+from catena.clock import system_clock
+from tests.flows.gateways import GATEWAY, Shop, View, card, find_out, to_bank
 
-__all__ = ["trade", "write_statement"]
+__all__ = ["reconcile", "trade", "write_statement"]
 
 _TOKENS: Final = (
     *["tok_approved"] * 8,
@@ -46,6 +48,8 @@ _SUBJECTS: Final = {
     "dispute_returned": "dispute",
 }
 """What the sandbox's statement calls otherwise than a plain one."""
+
+_HEADER: Final = ("id", "at", "subject", "amount", "currency", "fee", "reference", "about")
 
 
 def trade(shop: Shop, seed: int, days: int, orders: int) -> None:
@@ -110,3 +114,22 @@ def write_statement(shop: Shop) -> list[dict[str, Any]]:
         if page["next"] is None:
             return rows
         query["after"] = page["next"]
+
+
+def reconcile(shop: Shop, rows: list[dict[str, Any]], gateway: str = GATEWAY) -> Any:  # noqa: ANN401  # any JSON
+    """Send these rows and reconcile until both sides have had their window; gives the run."""
+    lines = [",".join(_HEADER)]
+    for row in rows:
+        cents = {name: f"{row[name] / 100:.2f}" for name in ("amount", "fee")}
+        told = {**row, **cents, "currency": "USD"}
+        lines.append(",".join(told[name] or "" for name in _HEADER))
+    answer = shop.service.send(
+        "POST",
+        "/v1/statements",
+        content="\n".join(lines).encode(),
+        headers={"Content-Type": "text/csv"},
+        params={"gateway": gateway},
+    )
+    assert answer.status_code == 201, answer.text
+    until = (system_clock() + dt.timedelta(days=0.9)).isoformat()
+    return shop.service.make("/v1/reconciliations", {"gateway": gateway, "until": until})
