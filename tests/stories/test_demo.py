@@ -43,7 +43,7 @@ async def test_the_first_hour_is_as_readme_tells_it(data_dir: Path) -> None:
     for real, shown_so in ((address, HERE), (sandbox, BOX), (str(data_dir), ".catena")):
         shown = shown.replace(real, shown_so)
     assert shown == KEY.sub(_find_key(shown), told) + "Stopping.\nStopped.\n"
-    assert answers == 10
+    assert answers == 11
 
 
 @needs_curl

@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import pytest
 
 from catena.db.embedded import EmbeddedPostgres
 from tests.contract import Contract
 from tests.flows.gateways import Shop, View, card, find_out, make_database, run_shop, to_bank
+from tests.stories.drawn import Row, list_entries, read_drawn, read_rows
 from tests.tidy.rules import REPO
 
 PAGE: Final = REPO / "docs" / "guides" / "gateways.md"
-DRAWN: Final = re.compile(
-    r"(?m)^\*\*(?P<path>[^*\n]+)\*\*[^\n]*\n\n\| entry \| debit \| credit \|\n\| --- .*\n"
-    r"(?P<rows>(?:\|.*\|\n)+)"
-)
 pytestmark = pytest.mark.xdist_group("drawn")
 
 FEE: Final = [{"type": "fixed", "name": "ours", "amount": 100}]
-
-
-class Row(NamedTuple):
-    """An entry: the step that posted it, or `undone`; what it debits and credits."""
-
-    step: str
-    debits: frozenset[str]
-    credits: frozenset[str]
-
-
-def read_page() -> dict[str, list[Row]]:
-    """The rows under each heading."""
-    found = {}
-    for drawn in DRAWN.finditer(PAGE.read_text(encoding="utf-8")):
-        rows = [line.strip("| ").split(" | ") for line in drawn["rows"].splitlines()]
-        found[drawn["path"]] = [
-            Row(step, frozenset(debits.split(", ")), frozenset(credits.split(", ")))
-            for step, debits, credits in rows
-        ]
-    return found
 
 
 class Play:
@@ -50,11 +26,11 @@ class Play:
         self.shop = shop
         self.service = shop.service
         self.alice = shop.service.open_account()
-        self.known = self._list_chains()
+        self.known = list_entries(self.service)
 
     def begin(self) -> None:
         """What was posted until now is not drawn."""
-        self.known = self._list_chains()
+        self.known = list_entries(self.service)
 
     def pay_in(self, token: str, *states: str, **more: object) -> View:
         """A deposit of 50.00, once it is in one of these states."""
@@ -78,34 +54,7 @@ class Play:
 
     def rows(self) -> list[Row]:
         """The entries that were posted since the beginning, as the page draws them."""
-        steps: dict[str, str] = {}
-        for chain in self._list_chains() - self.known:
-            for step in self.service.read(f"/v1/chains/{chain}")["steps"]:
-                if "entry_id" in step:
-                    steps[step["entry_id"]] = step["name"]
-        entries = self.service.read("/v1/entries", limit=200)["items"]
-        mine = [
-            one
-            for one in sorted(entries, key=lambda one: one["position"])
-            if one["id"] in steps or one["corrects"] in steps
-        ]
-        return [
-            Row(
-                "undone" if one["type"] == "reversal" else steps[one["id"]],
-                frozenset(self._draw(one, "debit")),
-                frozenset(self._draw(one, "credit")),
-            )
-            for one in mine
-        ]
-
-    def _draw(self, entry: Any, side: str) -> Iterator[str]:  # noqa: ANN401  # any JSON
-        for line in entry["lines"]:
-            if line["side"] == side:
-                role = self.service.read(f"/v1/accounts/{line['account_id']}")["role"]
-                yield f"{role or 'alice'} {line['amount'] / 100:.2f}"
-
-    def _list_chains(self) -> set[str]:
-        return {one["id"] for one in self.service.read("/v1/chains", limit=200)["items"]}
+        return read_rows(self.service, self.known)
 
 
 def capture(play: Play) -> None:
@@ -184,13 +133,13 @@ def shop(
 
 def test_every_path_is_drawn() -> None:
     """What the page draws is what is played below, and no more."""
-    assert read_page().keys() == PATHS.keys()
+    assert read_drawn(PAGE).keys() == PATHS.keys()
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_path_posts_what_is_drawn(shop: Shop, path: str) -> None:
     """The same entries in the same order, and nothing is left in holding."""
-    play, drawn = Play(shop), read_page()[path]
+    play, drawn = Play(shop), read_drawn(PAGE)[path]
     PATHS[path](play)
     assert find_out(play.rows, lambda rows: len(rows) >= len(drawn)) == drawn
     assert shop.posted("holding") == 0

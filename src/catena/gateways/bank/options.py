@@ -25,7 +25,7 @@ from catena.gateways.bank.pain001 import Version
 from catena.gateways.bank.transport import BankAddress, BankTransport, HttpBank
 from catena.outside.client import OutsideClient
 
-__all__ = ["KIND", "BankOptions", "build_road", "read_options"]
+__all__ = ["KIND", "OPTIONS", "BankOptions", "build_road", "read_options"]
 
 KIND: Final = "bank"
 
@@ -84,13 +84,15 @@ _NUMBERS: Final = {
     "file_seconds": 300.0,
     "mailbox_seconds": 60.0,
 }
+OPTIONS: Final = frozenset({*_TEXTS, *_NUMBERS})
+"""All that can be said of a bank."""
 
 
 def read_options(name: str, options: Mapping[str, Any]) -> BankOptions:
     """What the file says of it, with what it leaves out. Raises SetupError."""
     for key, value in options.items():
         wanted = str if key in _TEXTS else (int, float)
-        if key not in _TEXTS and key not in _NUMBERS:
+        if key not in OPTIONS:
             raise _blame(name, f"it has no option `{key}`.")
         if not isinstance(value, wanted) or isinstance(value, bool):
             raise _blame(name, f"`{key}` is a {'text' if wanted is str else 'number'}.")
