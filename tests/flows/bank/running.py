@@ -142,8 +142,14 @@ class Payer:
 
     def suspense(self) -> list[View]:
         """What is nobody's."""
-        items: list[View] = self.service.read("/v1/suspense", limit=200)["items"]
-        return items
+        items: list[View] = []
+        cursor: dict[str, str] = {}
+        while True:
+            page = self.service.read("/v1/suspense", limit=200, **cursor)
+            items += page["items"]
+            if page["next"] is None:
+                return items
+            cursor = {"cursor": page["next"]}
 
     def prove(self) -> None:
         """No payment was made twice, our books have what the bank's account has, and every row of

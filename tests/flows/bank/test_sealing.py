@@ -14,7 +14,7 @@ from catena.flows.bank.sealing import is_due
 from catena.gateways.bank.options import BankOptions, read_options
 from tests.chain_bodies import balance
 from tests.contract import Contract
-from tests.flows.bank.double import ACCOUNT
+from tests.flows.bank.double import ACCOUNT, OTHER, Payment
 from tests.flows.bank.running import BANK, QUICK, Payer, run_payer
 from tests.flows.gateways import LONG, find_out, make_ledger
 from tests.postgres import Database
@@ -55,6 +55,12 @@ def test_a_file_is_sealed_by_count_age_and_cut_off(
     assert is_due(waiting, options(file_orders=3, file_seconds=300), now) is due
 
 
+def test_nothing_is_sealed_where_no_file_has_orders() -> None:
+    """However late it is: whoever restores a backup waits for what the bank has done."""
+    waiting = OpenOrders(5, at(12), TUESDAY)
+    assert is_due(waiting, options(file_orders=0), at(23)) is False
+
+
 @pytest.fixture(scope="module")
 def slow(
     bank_database: Database, contract: Contract, tmp_path_factory: pytest.TempPathFactory
@@ -78,6 +84,18 @@ def test_what_is_not_sealed_can_be_called_off(slow: Payer) -> None:
     assert answer.status_code == 200, answer.text
     assert slow.until(payout)["state"] == "cancelled"
     assert balance(slow.service, wallet) == (1000, 0)
+    assert slow.files() == []
+
+
+def test_what_a_statement_has_is_not_sent(slow: Payer) -> None:
+    """After a restore: it left in a file that we do not know any more, and is paid by that."""
+    wallet = slow.funded(1000)
+    payout = slow.pay(wallet, 700)
+    name = find_out(lambda: slow.read(payout)["gateway_reference"], bool)
+    slow.bank.payments[name] = Payment(name, 700, OTHER, "CFFORGOTTEN-1")
+    slow.bank.book(name)
+    del slow.bank.payments[name]
+    assert slow.until(payout)["state"] == "completed"
     assert slow.files() == []
 
 

@@ -52,6 +52,7 @@ async def test_a_road_over_http() -> None:
         ({"folder": "/a", "file_seconds": True}, "file_seconds"),
         ({"folder": "/a", "mailbox_seconds": -1}, "mailbox_seconds"),
         ({"folder": "/a", "file_orders": 10_000}, "file_orders"),
+        ({"folder": "/a", "file_orders": 0.5}, "file_orders"),
         ({"folder": "/a", "owner": ""}, "owner"),
         ({"folder": "/a", "iban": "nothing!"}, "iban"),
         ({"folder": "/a", "bic": "x"}, "bic"),

@@ -51,6 +51,8 @@ _log = structlog.get_logger(__name__)
 
 def is_due(waiting: OpenOrders, options: BankOptions, now: dt.datetime) -> bool:
     """Whether a file should be sealed: by count, by age, or because a cut-off is near."""
+    if not options.file_orders:
+        return False
     if waiting.orders >= options.file_orders:
         return True
     if (now - waiting.oldest).total_seconds() >= options.file_seconds:

@@ -33,10 +33,10 @@ KIND: Final = "bank"
 class BankOptions(NamedTuple):
     """A bank account. Exactly one of `folder` and `address` is there.
 
-    A file is sealed when `file_orders` wait for it, when the first has waited `file_seconds`, or
-    `cutoff_lead_seconds` before the cut-off of a day that one of them is for. `numbers`: what
-    statements call the account, tidied. `keeps`: the bank goes on listing what it was told is
-    stored.
+    A file is sealed when `file_orders` wait for it (0: never), when the first has waited
+    `file_seconds`, or `cutoff_lead_seconds` before the cut-off of a day that one of them is for.
+    `numbers`: what statements call the account, tidied. `keeps`: the bank goes on listing what it
+    was told is stored.
     """
 
     debtor: Debtor
@@ -101,8 +101,8 @@ def read_options(name: str, options: Mapping[str, Any]) -> BankOptions:
     for key, value in number.items():
         if value < 0:
             raise _blame(name, f"`{key}` is not below 0.")
-    if not 1 <= number["file_orders"] <= FILE_ORDERS_MAX:
-        raise _blame(name, f"`file_orders` is from 1 to {FILE_ORDERS_MAX}.")
+    if number["file_orders"] not in range(FILE_ORDERS_MAX + 1):
+        raise _blame(name, f"`file_orders` is a whole number from 0 to {FILE_ORDERS_MAX}.")
     debtor = _read_debtor(name, text)
     folder, address = _read_road(name, text, number["timeout_seconds"])
     own = {debtor.iban, tidy_iban(text["account_number"])} - {""}
