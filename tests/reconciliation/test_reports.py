@@ -231,6 +231,12 @@ def test_formulas_are_text(text: str) -> None:
     assert write_table([[text]]).lstrip('"').startswith("'")
 
 
+def test_no_formula_hides_behind_a_semicolon() -> None:
+    """Where lists are separated by semicolons, a spreadsheet begins a cell there."""
+    told = 'Rent; =cmd;"@SUM(1)";a=b;3'
+    assert neutralise(told) == "Rent;' =cmd;'\"@SUM(1)\";a=b;3"
+
+
 def test_what_is_written() -> None:
     """Numbers are numbers, with their sign; marks that hide text are gone."""
     table = write_table([["-12.50", 3, "-x", 'a"b,c', "a\u202eb", "-", "1.2.3"]])

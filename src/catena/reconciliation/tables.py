@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -194,15 +195,22 @@ def parse_moment(text: str, zone: dt.tzinfo = dt.UTC) -> dt.datetime:
 
 
 def neutralise(text: str) -> str:
-    """`text` as a spreadsheet shows it: an apostrophe goes before what it would calculate.
+    """`text` as a spreadsheet shows it: an apostrophe goes before what it would calculate, at the
+    beginning and behind semicolons, where many of them begin another cell.
 
     Control characters and marks that turn the direction of writing become spaces.
     Source: OWASP, "CSV Injection".
     """
     if not text.isprintable():
         text = "".join(" " if unicodedata.category(one)[0] == "C" else one for one in text)
-    bare = unicodedata.normalize("NFKC", text.lstrip())
-    return "'" + text if bare.startswith(("=", "+", "-", "@")) else text
+    parts = text.split(";")
+    return ";".join(
+        "'" + part if _FORMULA.match(unicodedata.normalize("NFKC", part)) else part
+        for part in parts
+    )
+
+
+_FORMULA: Final = re.compile(r'[\s"]*[-=+@]')
 
 
 def write_table(rows: Iterable[Sequence[str | int]]) -> str:
