@@ -7,7 +7,7 @@ import datetime as dt
 from catena.gateways.contract import StatementLine, Subject
 from catena.ledger.entries import EntryType
 from catena.reconciliation.lines import BookLine, Terms
-from catena.reconciliation.matching import Carried, Reconciliation, reconcile
+from catena.reconciliation.matching import Carried, Earlier, Reconciliation, reconcile
 
 __all__ = ["BEGIN", "WINDOW", "brief", "day", "make_terms", "ours", "run", "theirs"]
 
@@ -21,8 +21,8 @@ def day(number: float) -> dt.datetime:
 
 
 def make_terms(until: float = 60) -> Terms:
-    """From the beginning until that day, with a window of five days."""
-    return Terms(BEGIN, day(until), WINDOW, cut_characters=16)
+    """Until that day, with a window of five days."""
+    return Terms(day(until), WINDOW, cut_characters=16)
 
 
 def ours(
@@ -60,8 +60,17 @@ def run(
     until: float = 60,
     carried: Carried = Carried(),  # noqa: B008  # it cannot change
 ) -> Reconciliation:
-    """Reconcile them."""
-    return reconcile(here, there, make_terms(until), carried)
+    """Reconcile them; what is before the beginning is earlier."""
+    return reconcile(
+        [line for line in here if line.at >= BEGIN],
+        [line for line in there if line.at >= BEGIN],
+        make_terms(until),
+        carried,
+        Earlier(
+            tuple(line for line in here if line.at < BEGIN),
+            tuple(line for line in there if line.at < BEGIN),
+        ),
+    )
 
 
 def brief(found: Reconciliation) -> set[tuple[str, str, str, str]]:

@@ -34,7 +34,8 @@ RECONCILIATION_CORRUPTIONS: Final = (
     Corruption(
         "a line is matched twice",
         "INSERT INTO reconciliation_findings"
-        " SELECT ledger_id, gateway, 2, 99, kind, how, ours, theirs FROM reconciliation_findings"
+        " SELECT ledger_id, gateway, 2, 99, kind, how, ours, theirs, NULL, NULL, false"
+        " FROM reconciliation_findings"
         " WHERE kind = 'matched' AND 't1' = ANY (theirs)",
         {"reconciled_lines run"},
     ),

@@ -20,9 +20,9 @@ from catena.gateways.contract import StatementLine
 from catena.ledger.accounts import Side, clearing_of
 from catena.ledger.entries import EntryType
 from catena.reconciliation.adjustments import Proposal, propose, propose_fees
-from catena.reconciliation.findings import Finding
+from catena.reconciliation.findings import Finding, Kind
 from catena.reconciliation.lines import BookLine
-from catena.reconciliation.matching import Carried, Reconciliation, reconcile
+from catena.reconciliation.matching import Carried, Earlier, Reconciliation, reconcile
 from catena.reconciliation.sheets import Balances, build_report
 from catena.reconciliation.work import (
     Change,
@@ -35,7 +35,7 @@ from catena.reconciliation.work import (
     update_work,
 )
 from tests.reconciliation.business import Deal, Fault, Lines, Shape, draw_deals, number, write_lines
-from tests.reconciliation.lines import BEGIN, day, make_terms
+from tests.reconciliation.lines import BEGIN, WINDOW, day, make_terms
 
 GATEWAY = "sandbox"
 EXAMPLES = 400 if os.environ.get("CATENA_LONG") else 60
@@ -183,6 +183,40 @@ def test_an_honest_month() -> None:
         assert [one for one in found.findings if one.is_open] == []
     assert desk.work == {}
     assert not any(one.is_in_transit for one in desk.found.findings)
+
+
+@pytest.mark.parametrize("begins", [3, 11.5, 20])
+def test_it_begins_in_the_middle_of_a_month(begins: float) -> None:
+    """Whatever is on its way on the first day: nothing is ever invented, and what never comes of
+    that is not judged.
+    """
+    honest = [deal for deal in draw_deals(5, 800, 0) if deal.shape in {Shape.CHARGE, Shape.CUT}]
+    missing = [one for one in draw_deals(6, 500, 1) if one.verdict is Kind.MISSING_THERE]
+    made = [(deal, write_lines(deal)) for deal in number(honest + missing)]
+    ours = [line for _, lines in made for line in lines.ours]
+    theirs = [line for _, lines in made for line in lines.theirs]
+    begun = day(begins)
+    earlier = Earlier(tuple(line for line in ours if begun - WINDOW <= line.at < begun))
+    carried, work, before = Carried(), list[WorkItem](), begun
+    unjudged = 0
+    for passed in range(1, 45):
+        terms = make_terms(begins + passed)
+        found = reconcile(
+            [line for line in ours if before <= line.at < terms.until],
+            [line for line in theirs if before <= line.at < terms.until],
+            terms,
+            carried,
+            earlier,
+        )
+        work += update_work(work, found, GATEWAY, terms.until).items
+        unjudged += found.unjudged
+        carried, before = carry_on(found, work), terms.until
+        earlier = Earlier(tuple(line for one in found.earlier for line in one.ours))
+    wrong = {line.id for deal, lines in made if deal.verdict for line in lines.ours}
+    new = {line.id for line in ours if line.at >= begun}
+    assert {line.id for item in work for line in item.finding.lines} == wrong & new
+    assert unjudged > 0
+    assert earlier == Earlier()
 
 
 @settings(max_examples=EXAMPLES, deadline=None)

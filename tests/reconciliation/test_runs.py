@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 
 import pytest
 
@@ -138,6 +139,28 @@ async def test_reopened_it_is_settled_again(database: Database) -> None:
         assert await desk.prove() == []
 
 
+async def test_an_entry_that_is_taken_back_settles_nothing(database: Database) -> None:
+    """The run that sees its reversal reopens the item; so does one that comes after it was cleared
+    find what then differs again.
+    """
+    async with open_desk(database, reconciliation_days=0.5) as desk:
+        await desk.take(row("t1", days_ago(20), "credit", "50.00", "who"), ends=days_ago(2))
+        await desk.run()
+        (seen,) = await desk.items()
+        wrong = await desk.settle(seen, Settling.PARK)
+        assert isinstance(wrong, Entry)
+        await desk.scribe.reverse(wrong)
+        assert (await desk.run()).counts["reopened"] == 1
+        (seen,) = await desk.items("reopened")
+        right = await desk.settle(seen, Settling.PARK)
+        assert isinstance(right, Entry)
+        assert (await desk.run()).counts["cleared"] == 1
+        await desk.scribe.reverse(right)
+        last = await desk.run(days_ago(-0.9))
+        assert (last.counts["open"], last.figures["USD"]["unexplained"]) == (1, 0)
+        assert await desk.prove() == []
+
+
 async def test_what_is_accepted_stays_explained(database: Database) -> None:
     """No run looks at it again, and every report lists it."""
     async with open_desk(database) as desk:
@@ -179,6 +202,19 @@ async def test_a_gap_between_statements_is_not_judged(database: Database) -> Non
         await desk.take(begins=days_ago(31), ends=days_ago(28))
         second = await desk.run()
         assert (second.begins, second.until > first.until) == (first.until, True)
+
+
+@pytest.mark.parametrize("at", ["0001-01-01", "2000-01-01", "2999-01-01", "9999-12-31T23:59:59"])
+async def test_a_statement_is_of_a_time_that_there_is(database: Database, at: str) -> None:
+    """One that reached years ahead would be the last that is ever judged."""
+    async with open_desk(database) as desk:
+        with pytest.raises(InvalidInput):
+            await desk.take(f"t1,{at},charge,10.00,USD,0,ch_1,")
+        moment = dt.datetime.fromisoformat(at).replace(tzinfo=dt.UTC)
+        with pytest.raises(InvalidInput):
+            await desk.take(begins=min(moment, days_ago(1)), ends=max(moment, days_ago(0)))
+        await desk.take(begins=days_ago(3), ends=days_ago(-0.9))
+        await desk.run()
 
 
 async def test_without_a_statement_there_is_no_run(database: Database) -> None:
@@ -230,6 +266,61 @@ async def test_the_first_run_looks_back_one_window(database: Database) -> None:
         figures = run.figures["USD"]
         assert (figures["books_closing"], figures["unexplained"]) == (6300, 0)
         assert (await desk.run()).figures["USD"]["unexplained"] == 0
+
+
+async def test_the_other_half_comes_with_a_later_statement(database: Database) -> None:
+    """What was on its way when reconciliation began is known when it arrives, however short the
+    first statement was; what then never comes is nobody's business.
+    """
+    async with open_desk(database) as desk:
+        await desk.move(1000, "ch_1", days_ago(30.5))
+        await desk.move(300, "before", days_ago(30.5))
+        await desk.take(begins=days_ago(30), ends=days_ago(29))
+        first = await desk.run()
+        assert (first.counts["unjudged"], first.figures["USD"]["unexplained"]) == (0, 0)
+        told = row("t1", days_ago(28.5), "charge", "10.00", "ch_1")
+        await desk.take(told, begins=days_ago(29), ends=days_ago(28))
+        second = await desk.run()
+        assert (second.counts["matched"], second.counts["in_transit"]) == (1, 0)
+        assert (second.figures["USD"]["lead_in"], second.figures["USD"]["difference"]) == (-1000, 0)
+        await desk.take(begins=days_ago(28), ends=days_ago(2))
+        third = await desk.run()
+        assert (third.counts["unjudged"], third.counts["open"]) == (1, 0)
+        assert third.figures["USD"]["difference"] == third.figures["USD"]["unexplained"] == 0
+        assert await desk.prove() == []
+
+
+async def test_what_is_booked_back_before_the_beginning_is_judged(database: Database) -> None:
+    """Our balance has changed since both sides began: it is on the list, never only unexplained."""
+    async with open_desk(database) as desk:
+        await desk.take(begins=days_ago(30), ends=days_ago(29))
+        await desk.run()
+        await desk.move(1000, "ch_1", days_ago(31))
+        second = await desk.run()
+        assert (second.counts["in_transit"], second.figures["USD"]["unexplained"]) == (1, 0)
+        await desk.take(begins=days_ago(29), ends=days_ago(2))
+        third = await desk.run()
+        assert (third.counts["open"], third.figures["USD"]["unexplained"]) == (1, 0)
+        (seen,) = await desk.items()
+        assert seen.row.differences == {"USD": -1000}
+        assert await desk.prove() == []
+
+
+async def test_an_older_statement_tells_how_both_sides_began(database: Database) -> None:
+    """Its lines are no news; what our books have of it only now was there when they began."""
+    async with open_desk(database) as desk:
+        await desk.take(begins=days_ago(30), ends=days_ago(2))
+        await desk.run()
+        old = row("t1", days_ago(31), "charge", "10.00", "ch_1")
+        older = row("t2", days_ago(32), "charge", "7.00", "ch_2")
+        await desk.take(old, older, begins=days_ago(40), ends=days_ago(30))
+        await desk.move(1000, "ch_1", days_ago(31))
+        run = await desk.run()
+        assert (run.counts["matched"], run.counts["unjudged"], run.counts["open"]) == (1, 1, 0)
+        figures = run.figures["USD"]
+        assert (figures["lead_in"], figures["statement_closing"]) == (1000, 1000)
+        assert figures["difference"] == figures["unexplained"] == 0
+        assert await desk.prove() == []
 
 
 @pytest.mark.parametrize("booked", [True, False])

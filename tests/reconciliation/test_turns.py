@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 from collections.abc import Sequence
 
+from catena.clock import system_clock
 from catena.errors import Unavailable
 from catena.gateways.contract import Gateway, StatementLine, Subject
 from catena.gateways.registry import Connection
@@ -74,6 +75,20 @@ async def test_the_next_turn_looks_back_one_window(database: Database) -> None:
         assert kinds == ["missing_here"]
         counts = desk.reconciler.counts[desk.scribe.ledger.id, GATEWAY]
         assert (counts.runs, counts.lines, counts.opened, counts.open) == (2, 1, 1, 1)
+
+
+async def test_a_statement_that_reaches_into_tomorrow_hides_nothing(database: Database) -> None:
+    """What came in cannot know what was booked after: the gateway is asked from one window before
+    it came, and for no time that ends before it begins.
+    """
+    async with open_desk(database, reconciliation_days=0.25) as desk:
+        told = await desk.take(begins=days_ago(1), ends=days_ago(-0.9))
+        listing = Listing()
+        until = system_clock()
+        await desk.reconciler.ask_gateway(
+            desk.scribe.ledger, listing.connection(desk).gateway, until, "key_1"
+        )
+        assert listing.asked == [(told.row.received_at - dt.timedelta(days=0.25), until)]
 
 
 async def test_a_gateway_that_is_away_is_asked_again(database: Database) -> None:

@@ -55,6 +55,7 @@ RUN: Final[dict[str, Any]] = {
             "books_closing": 12550,
             "statement_opening": 0,
             "statement_closing": 20212,
+            "lead_in": 0,
             "difference": 7662,
             "in_transit": 0,
             "open": 8000,

@@ -75,6 +75,9 @@ class FiguresView(Struct, frozen=True):
     books_closing: Signed
     statement_opening: Signed
     statement_closing: Signed
+    lead_in: Annotated[
+        int, Meta(description="What the statement began with beside our books, as is known now.")
+    ]
     difference: Annotated[int, Meta(description="By how much the statement ends above our books.")]
     in_transit: Signed
     open: Signed

@@ -237,10 +237,10 @@ async def load_their_lines(
 
 
 _WAITING: Final = """
-SELECT kind, how, ours, theirs, waits_until, item_id FROM reconciliation_findings
+SELECT kind, how, ours, theirs, waits_until, item_id, is_earlier FROM reconciliation_findings
  WHERE ledger_id = $1 AND gateway = $2 AND number = $3 AND kind <> 'matched'"""
 _OF_ITEMS: Final = """
-SELECT f.kind, f.how, f.ours, f.theirs, f.waits_until, f.item_id
+SELECT f.kind, f.how, f.ours, f.theirs, f.waits_until, f.item_id, f.is_earlier
   FROM unnest($2::uuid[], $3::integer[]) AS u (item_id, run)
  CROSS JOIN LATERAL (
        SELECT * FROM reconciliation_findings
@@ -265,7 +265,7 @@ async def load_item_findings(
 
 def _read_findings(rows: Iterable[asyncpg.Record]) -> list[FindingRow]:
     return [
-        FindingRow._make((*row[:5], ITEM + row["item_id"].hex if row["item_id"] else None))
+        FindingRow._make((*row[:5], ITEM + row["item_id"].hex if row["item_id"] else None, row[6]))
         for row in rows
     ]
 

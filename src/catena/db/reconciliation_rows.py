@@ -115,7 +115,9 @@ class RunRow(NamedTuple):
 
 
 class FindingRow(NamedTuple):
-    """A finding by the ids of its lines. `item`: of the work list."""
+    """A finding by the ids of its lines. `item`: of the work list. `is_earlier`: its lines are from
+    before reconciliation began, and may still be halves of later ones.
+    """
 
     kind: str
     how: str
@@ -123,6 +125,7 @@ class FindingRow(NamedTuple):
     theirs: Sequence[str]
     waits_until: dt.datetime | None
     item: str | None
+    is_earlier: bool
 
 
 class ItemCard(NamedTuple):

@@ -93,10 +93,13 @@ async def save_run(
             schema_name="catena",
             columns=[
                 *("ledger_id", "gateway", "number", "finding"),
-                *("kind", "how", "ours", "theirs", "waits_until", "item_id"),
+                *("kind", "how", "ours", "theirs", "waits_until", "item_id", "is_earlier"),
             ],
             records=(
-                (ledger, run.gateway, run.number, number, *row[:5], row.item and row.item[-32:])
+                (
+                    *(ledger, run.gateway, run.number, number),
+                    *(*row[:5], row.item and row.item[-32:], row.is_earlier),
+                )
                 for number, row in enumerate(findings, 1)
             ),
         )

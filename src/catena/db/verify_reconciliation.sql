@@ -14,8 +14,8 @@ SELECT s.import_id AS id, s.number, NULL::bigint AS position,
  WHERE s.number <> s.rank OR s.lines <> coalesce(l.lines, 0);
 
 -- check: run_figures over ledger names run
--- A gateway's runs are numbered without gaps, and each begins where the one before it ended; our
--- clearing account had at its last line what the run says.
+-- A gateway's runs are numbered without gaps, and each begins where the one before it ended, but for
+-- what it learned of lines from before the first; our clearing account had at its last line what the run says.
 WITH runs AS (
     SELECT run_id, gateway, number, position, begins, until, lines_read, imports_read,
            figures, lag(figures) OVER following AS figures_before,
@@ -37,7 +37,8 @@ WITH runs AS (
 ), opening AS (
     SELECT r.run_id, r.number, r.position, f.currency, side,
            (f.one ->> (side || '_opening'))::numeric AS told,
-           coalesce((r.figures_before -> f.currency ->> (side || '_closing'))::numeric, 0) AS sum
+           coalesce((r.figures_before -> f.currency ->> (side || '_closing'))::numeric, 0)
+           + CASE side WHEN 'statement' THEN (f.one ->> 'lead_in')::numeric ELSE 0 END AS sum
       FROM runs r CROSS JOIN LATERAL jsonb_each(r.figures) AS f (currency, one)
      CROSS JOIN unnest(ARRAY['books', 'statement']) AS side
      WHERE r.rank > 1

@@ -26,7 +26,9 @@ from catena.errors import InvalidInput, Overloaded
 from catena.gateways.contract import StatementLine
 from catena.ids import IMPORT, IdSource
 from catena.ledger.accounts import clearing_of
+from catena.ledger.entries import EFFECTIVE_AGE_MAX
 from catena.money import ISO_CURRENCIES, Currency, define_asset
+from catena.reconciliation.lines import AHEAD
 from catena.reconciliation.past import read_theirs
 from catena.reconciliation.reports import Reading, read_plain, read_stripe
 from catena.reconciliation.statements import sort_out
@@ -109,8 +111,10 @@ async def take_in(
                 return Imported(before, again=True)
             last = await find_last_import(connection, ledger.number, told.gateway)
             known = await load_their_lines(connection, ledger.number, told.gateway, ids=ids)
+        now = clock()
         sorted_out = sort_out(told.lines, {line.id: line for line in read_theirs(known)})
         span = _cover(told, None if last is None else last.covers_until)
+        _check_span(*span, now)
         row = ImportRow(
             told.gateway,
             1 if last is None else last.number + 1,
@@ -121,7 +125,7 @@ async def take_in(
             sorted_out.repeated,
             told.balances,
             who,
-            clock(),
+            now,
         )
         try:
             lines = [TheirLine._make(line) for line in sorted_out.fresh]
@@ -137,6 +141,19 @@ def _check_gateway(name: str) -> None:
         clearing_of(name)
     except ValueError:
         raise InvalidInput(fields=[("/gateway", "No gateway is called so.")]) from None
+
+
+def _check_span(begins: dt.datetime, ends: dt.datetime, now: dt.datetime) -> None:
+    """A run judges up to where statements reach, and none goes back behind the last: what says
+    that it knows of years to come would be the last that is ever judged.
+    """
+    if now - EFFECTIVE_AGE_MAX <= begins and ends <= now + AHEAD:
+        return
+    raise InvalidInput(
+        f"A statement covers a time of the last {EFFECTIVE_AGE_MAX.days} days, until tomorrow at"
+        " most.",
+        fields=[("/covers_from", "With all of its lines."), ("/covers_until", "Likewise.")],
+    )
 
 
 def _cover(told: Statement, before: dt.datetime | None) -> tuple[dt.datetime, dt.datetime]:

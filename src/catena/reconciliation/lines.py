@@ -16,6 +16,7 @@ from catena.gateways.contract import StatementLine, Subject
 from catena.ledger.entries import EntryType
 
 __all__ = [
+    "AHEAD",
     "BookLine",
     "Folded",
     "M",
@@ -82,14 +83,11 @@ class Movement(Protocol):
 class Terms(NamedTuple):
     """What both sides are held to.
 
-    `begins`: when reconciliation of this gateway began; new lines before it may be the other half
-    of later ones, and are never judged by themselves. `until`: up to where both sides are
-    complete. `window`: how far apart the two halves of a payment may lie; a line is no discrepancy
-    before it has passed. `cut_characters`: how much of a reference must be left (folded) for it to
-    count as one that a bank has cut.
+    `until`: up to where both sides are complete. `window`: how far apart the two halves of a
+    payment may lie; a line is no discrepancy before it has passed. `cut_characters`: how much of a
+    reference must be left (folded) for it to count as one that a bank has cut.
     """
 
-    begins: dt.datetime
     until: dt.datetime
     window: dt.timedelta
     cut_characters: int
@@ -107,6 +105,9 @@ class Terms(NamedTuple):
 
 
 M = TypeVar("M", bound=Movement)
+
+AHEAD: Final = dt.timedelta(days=1)
+"""How far ahead of now a side may be said to be complete: days end elsewhere at other times."""
 
 _NOT_A_REFERENCE: Final = frozenset({"", "NOTPROVIDED", "NONREF"})
 """What ISO 20022 and SWIFT write where there is no reference, folded."""

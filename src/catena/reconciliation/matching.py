@@ -8,7 +8,7 @@ totals under one reference, amounts where a reference is missing. The rest stand
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from catena.gateways.contract import StatementLine
@@ -26,7 +26,7 @@ from catena.reconciliation.lines import (
 )
 from catena.reconciliation.pairing import pair_cut, pair_equal
 
-__all__ = ["Carried", "Fees", "OpenItem", "Reconciliation", "reconcile"]
+__all__ = ["Carried", "Earlier", "Fees", "OpenItem", "Reconciliation", "reconcile"]
 
 
 class OpenItem(NamedTuple):
@@ -55,6 +55,15 @@ class Carried(NamedTuple):
         return add_differences(lines)
 
 
+class Earlier(NamedTuple):
+    """Lines from before reconciliation of the gateway began: halves of later lines, or nobody's
+    business. They are never judged by themselves.
+    """
+
+    ours: tuple[BookLine, ...] = ()
+    theirs: tuple[StatementLine, ...] = ()
+
+
 class Fees(NamedTuple):
     """What the gateway took for itself in one currency, in minor units; positive: from us."""
 
@@ -71,13 +80,15 @@ class Fees(NamedTuple):
 class Reconciliation(NamedTuple):
     """What was found on these terms. `fees` by currency.
 
-    `new_ours` and `new_theirs`: the lines of this run, from `terms.begins` on, fees too.
+    `new_ours` and `new_theirs`: the lines of this run, fees too, without what is earlier.
     `lead_in`: what earlier lines explain of the balances at the beginning: theirs less ours, by
-    currency in minor units. `unjudged`: how many earlier lines had no other half here.
+    currency in minor units. `earlier`: those whose other half may still come. `unjudged`: how many
+    of them had none.
     """
 
     terms: Terms
     findings: tuple[Finding, ...]
+    earlier: tuple[Finding, ...]
     fees: Mapping[str, Fees]
     new_ours: tuple[BookLine, ...]
     new_theirs: tuple[StatementLine, ...]
@@ -90,6 +101,7 @@ def reconcile(
     theirs: Iterable[StatementLine],
     terms: Terms,
     carried: Carried = Carried(),  # noqa: B008  # it cannot change
+    earlier: Earlier = Earlier(),  # noqa: B008  # nor can it
 ) -> Reconciliation:
     """Hold the new lines of both sides, and what earlier runs left open, against each other.
 
@@ -100,28 +112,25 @@ def reconcile(
     for item in carried.items:
         known_ours.update((line.id, line) for line in item.ours)
         known_theirs.update((line.id, line) for line in item.theirs)
-    fresh_ours = {line.id: line for line in ours if line.id not in known_ours}
-    fresh_theirs = {line.id: line for line in theirs if line.id not in known_theirs}
+    new_ours = {line.id: line for line in ours if line.id not in known_ours}
+    new_theirs = {line.id: line for line in theirs if line.id not in known_theirs}
+    all_ours = (*known_ours.values(), *new_ours.values(), *earlier.ours)
+    all_theirs = (*known_theirs.values(), *new_theirs.values(), *earlier.theirs)
     sides = _Sides(
-        sort_lines(filter(is_matched, (*known_ours.values(), *fresh_ours.values()))),
-        sort_lines(filter(is_matched, (*known_theirs.values(), *fresh_theirs.values()))),
+        sort_lines(filter(is_matched, all_ours)), sort_lines(filter(is_matched, all_theirs))
     )
     _take_adjusted(sides, carried.items)
     _match_references(sides, terms)
     _match_what_is_left(sides, terms)
-    early = _Early(
-        {line.id for line in fresh_ours.values() if line.at < terms.begins},
-        {line.id for line in fresh_theirs.values() if line.at < terms.begins},
-    )
-    findings = _label_items(early.judge(sides.found), carried.items)
-    new_ours = tuple(line for line in fresh_ours.values() if line.at >= terms.begins)
-    new_theirs = tuple(line for line in fresh_theirs.values() if line.at >= terms.begins)
+    early = _Early(earlier)
+    findings = tuple(_label_items(early.judge(sides.found), carried.items))
     return Reconciliation(
         terms=terms,
-        findings=tuple(findings),
-        fees=_add_fees(new_ours, new_theirs, carried.fees),
-        new_ours=new_ours,
-        new_theirs=new_theirs,
+        findings=findings,
+        earlier=tuple(early.waiting),
+        fees=_add_fees(new_ours.values(), new_theirs.values(), carried.fees),
+        new_ours=tuple(new_ours.values()),
+        new_theirs=tuple(new_theirs.values()),
         lead_in=early.lead_in,
         unjudged=early.unjudged,
     )
@@ -285,15 +294,16 @@ def _leave_alone(sides: _Sides, terms: Terms) -> None:
 
 
 class _Early:
-    """New lines from before the beginning: halves of later lines, or nobody's business.
+    """What becomes of earlier lines.
 
     `lead_in`: theirs less ours of those that are half of something later, by currency.
     """
 
-    def __init__(self, ours: Collection[str], theirs: Collection[str]) -> None:
-        self._ours = ours
-        self._theirs = theirs
+    def __init__(self, earlier: Earlier) -> None:
+        self._ours = {line.id for line in earlier.ours}
+        self._theirs = {line.id for line in earlier.theirs}
         self.lead_in: dict[str, int] = {}
+        self.waiting: list[Finding] = []
         self.unjudged = 0
 
     def judge(self, findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -306,7 +316,10 @@ class _Early:
             theirs = tuple(line for line in finding.theirs if line.id in self._theirs)
             early = len(ours) + len(theirs)
             if early == len(finding.ours) + len(finding.theirs):
-                self.unjudged += early
+                if finding.is_in_transit:
+                    self.waiting.append(finding)
+                else:
+                    self.unjudged += early
                 continue
             if early:
                 part = finding._replace(ours=ours, theirs=theirs)
@@ -326,7 +339,7 @@ def _label_items(findings: Iterable[Finding], items: Sequence[OpenItem]) -> Iter
 
 
 def _add_fees(
-    ours: Sequence[BookLine], theirs: Sequence[StatementLine], carried: Mapping[str, int]
+    ours: Iterable[BookLine], theirs: Iterable[StatementLine], carried: Mapping[str, int]
 ) -> dict[str, Fees]:
     """By currency: what was left to book, what was taken since, and what was booked since."""
     taken: dict[str, int] = defaultdict(int)

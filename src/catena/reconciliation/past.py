@@ -39,8 +39,8 @@ from catena.ids import ITEM, is_id
 from catena.ledger.accounts import clearing_of
 from catena.ledger.entries import Entry, EntryType
 from catena.reconciliation.findings import Finding, How, Kind
-from catena.reconciliation.lines import BookLine
-from catena.reconciliation.matching import Carried, OpenItem
+from catena.reconciliation.lines import BookLine, M
+from catena.reconciliation.matching import Carried, Earlier, OpenItem
 from catena.reconciliation.work import Change, State, WorkItem
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ class Past(NamedTuple):
     """What is there before a run. `begins`: of reconciliation. `accounts` by currency.
 
     `imports`: what covers anything behind the last run; `imports_read`: the number of the last one
-    that there is; `ours` and `theirs`: new lines; `rows`: of
-    the items of `work`, which are all that are not cleared.
+    that there is; `ours` and `theirs`: new lines, apart from what is `earlier`; `rows`: of the
+    items of `work`, which are all that are not cleared.
     """
 
     previous: RunRow | None
@@ -69,6 +69,7 @@ class Past(NamedTuple):
     imports_read: int
     ours: Sequence[BookLine]
     theirs: Sequence[StatementLine]
+    earlier: Earlier
     carried: Carried
     work: Sequence[WorkItem]
     rows: Mapping[str, ItemRow]
@@ -97,14 +98,19 @@ async def load_past(
             row.account: await count_before(connection, number, row, begins - window)
             for row in accounts.values()
         }
-    news = await load_our_lines(connection, number, behind=read)
+    stored = await load_our_lines(connection, number, behind=read)
     if previous is None:
-        news = [row for row in news if row.at >= begins - window]
+        stored = [row for row in stored if row.at >= begins - window]
+    ours = await read_ours(connection, number, stored, depth)
     behind = 0 if previous is None else previous.imports_read
     last = await find_last_import(connection, number, gateway)
-    theirs = await load_their_lines(connection, number, gateway, behind=behind)
+    theirs = read_theirs(await load_their_lines(connection, number, gateway, behind=behind))
     rows = await load_alive(connection, number, gateway)
-    work, waiting = await _load_open(connection, ledger, gateway, previous, rows, depth)
+    work, waiting, early = await _load_open(connection, ledger, gateway, previous, rows, depth)
+    # What we book after the first run is news, however far back it is dated: the balances that
+    # both sides began with did not have it.
+    early_ours, ours = _split(ours, begins if previous is None else None)
+    early_theirs, theirs = _split(theirs, begins)
     looked_at = [item for item in work if item.is_looked_at]
     fees = {} if previous is None else previous.figures
     return Past(
@@ -114,8 +120,12 @@ async def load_past(
         accounts,
         imports,
         0 if last is None else last.number,
-        await read_ours(connection, number, news, depth),
-        read_theirs(theirs),
+        ours,
+        theirs,
+        Earlier(
+            (*early_ours, *(line for one in early for line in one.ours)),
+            (*early_theirs, *(line for one in early for line in one.theirs)),
+        ),
         Carried(
             ours=tuple(line for one in waiting for line in one.ours),
             theirs=tuple(line for one in waiting for line in one.theirs),
@@ -127,6 +137,15 @@ async def load_past(
     )
 
 
+def _split(lines: Iterable[M], begins: dt.datetime | None) -> tuple[list[M], list[M]]:
+    """Those from before the beginning, where that counts, and the others."""
+    early: list[M] = []
+    new: list[M] = []
+    for line in lines:
+        (early if begins is not None and line.at < begins else new).append(line)
+    return early, new
+
+
 async def _load_open(
     connection: Connection,
     ledger: Ledger,
@@ -134,14 +153,20 @@ async def _load_open(
     previous: RunRow | None,
     rows: Sequence[ItemRow],
     depth: int,
-) -> tuple[list[WorkItem], list[Finding]]:
-    """The work list, and what the last run left in transit beside it."""
+) -> tuple[list[WorkItem], list[Finding], list[Finding]]:
+    """The work list, what the last run left in transit beside it, and what it left of earlier."""
     left = []
     if previous is not None:
         found = await load_waiting(connection, ledger.number, gateway, previous.number)
         left = [row for row in found if row.item is None]
-    waiting = await _load_findings(connection, ledger.number, gateway, left, depth)
-    return await load_work(connection, ledger.number, gateway, rows, depth), waiting
+    waiting, early = [
+        await _load_findings(connection, ledger.number, gateway, rows, depth)
+        for rows in (
+            [row for row in left if not row.is_earlier],
+            [row for row in left if row.is_earlier],
+        )
+    ]
+    return await load_work(connection, ledger.number, gateway, rows, depth), waiting, early
 
 
 async def load_work(

@@ -110,16 +110,20 @@ class Reconciler:
     ) -> Imported | None:
         """Take in what a gateway lists, from one window before the end of what is there.
 
-        None: it lists nothing. Raises errors of the tree.
+        What is there ends where it came in at the latest, whatever it says of itself. None: the
+        gateway lists nothing. Raises errors of the tree.
         """
         if gateway.read_statement is None:
             return None
         async with self.pool.acquire() as connection:
             last = await find_last_import(connection, ledger.number, gateway.name)
         window = dt.timedelta(days=self.settings.reconciliation_days)
-        begins = ledger.created_at if last is None else last.covers_until - window
-        span = Span(min(begins, until), until)
+        begins = ledger.created_at
+        if last is not None:
+            begins = min(last.covers_until, last.received_at) - window
+        begins = min(begins, until)
         lines = await gateway.read_statement(begins, until)
+        span = Span(begins, until)
         check_lines(lines, currencies_of(ledger))
         told = Statement(gateway.name, lines, digest_lines(lines, span), span)
         return await self._take(ledger, told, who)

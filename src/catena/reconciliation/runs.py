@@ -21,8 +21,8 @@ from catena.errors import Conflict, InvalidInput, Overloaded
 from catena.gateways.contract import StatementLine, Subject
 from catena.ids import ITEM, RUN, IdSource, derive_id
 from catena.reconciliation.findings import Finding, Kind
-from catena.reconciliation.lines import BookLine, Folded, Terms
-from catena.reconciliation.matching import Carried, Reconciliation, reconcile
+from catena.reconciliation.lines import AHEAD, BookLine, Folded, Terms
+from catena.reconciliation.matching import Carried, Earlier, Reconciliation, reconcile
 from catena.reconciliation.past import Past, load_past
 from catena.reconciliation.sheets import Balances, Report, build_report
 from catena.reconciliation.work import State, Update, WorkItem, update_work
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["NO_STATEMENT", "Made", "make_run", "read_report"]
 
 NO_STATEMENT: Final = "There is no statement of this gateway yet."
-
-_AHEAD: Final = dt.timedelta(days=1)
-"""How far behind now both sides may be said to be complete: days end elsewhere at other times."""
 
 
 class Made(NamedTuple):
@@ -88,7 +85,7 @@ async def make_run(
         if past is None:
             raise Conflict(NO_STATEMENT)
         now = clock()
-        terms = Terms(past.begins, _end(past, until, now), window, settings.cut_characters)
+        terms = Terms(_end(past, until, now), window, settings.cut_characters)
         maker = _Maker(gateway, new_id(RUN), who, now)
         made, rows = await asyncio.to_thread(_make, past, terms, maker)
         try:
@@ -108,7 +105,7 @@ def _end(past: Past, wanted: dt.datetime | None, now: dt.datetime) -> dt.datetim
     before = past.begins if past.previous is None else past.previous.until
     if wanted is None:
         return _reach(before, past.imports)
-    if not before <= wanted <= now + _AHEAD:
+    if not before <= wanted <= now + AHEAD:
         raise InvalidInput(
             "Both sides are complete until a moment that is not before the last run's, nor later"
             " than tomorrow.",
@@ -164,13 +161,14 @@ def _find(past: Past, terms: Terms, gateway: str, now: dt.datetime) -> _Outcome:
 
 def _name_by_charge(
     past: Past, terms: Terms
-) -> tuple[Sequence[BookLine], Sequence[StatementLine], Terms, Carried]:
+) -> tuple[Sequence[BookLine], Sequence[StatementLine], Terms, Carried, Earlier]:
     """What there is to reconcile, where a refund that our books do not have goes by its charge: a
     chain that undoes what it charged reverses that entry, or has posted neither. They have it when
     they know its name for money that went the same way: what comes back of it later is another.
     """
-    carried, folded = past.carried, Folded()
+    carried, earlier, folded = past.carried, past.earlier, Folded()
     ours = [*past.ours, *carried.ours, *(line for it in carried.items for line in it.ours)]
+    ours += earlier.ours
     known = {(folded[line.reference], line.amount > 0) for line in ours}
 
     def name(line: StatementLine) -> StatementLine:
@@ -181,12 +179,13 @@ def _name_by_charge(
 
     items = tuple(item._replace(theirs=tuple(map(name, item.theirs))) for item in carried.items)
     carried = carried._replace(theirs=tuple(map(name, carried.theirs)), items=items)
-    return past.ours, [name(line) for line in past.theirs], terms, carried
+    earlier = earlier._replace(theirs=tuple(map(name, earlier.theirs)))
+    return past.ours, [name(line) for line in past.theirs], terms, carried, earlier
 
 
 def _find_balances(past: Past, found: Reconciliation) -> dict[str, Balances]:
-    """From where the last run ended. The first takes both sides to begin with the same, but for
-    what earlier lines explain.
+    """From where the last run ended. The first takes both sides to begin with the same; it and
+    later ones learn from earlier lines in how far they did not.
     """
     stated: Mapping[str, int] = {}
     for told in past.imports:
@@ -207,8 +206,8 @@ def _find_balances(past: Past, found: Reconciliation) -> dict[str, Balances]:
         elif past.previous is not None:
             opening = there = 0
         else:
-            opening = closing - moved.get(currency, 0)
-            there = opening + found.lead_in.get(currency, 0)
+            opening = there = closing - moved.get(currency, 0)
+        there += found.lead_in.get(currency, 0)
         balances[currency] = Balances(opening, closing, there, stated.get(currency))
     return balances
 
@@ -233,6 +232,7 @@ def _describe(past: Past, outcome: _Outcome, maker: _Maker) -> RunRow:
             "books_closing": sheet.books_closing,
             "statement_opening": sheet.statement_opening,
             "statement_closing": sheet.statement_closing,
+            "lead_in": found.lead_in.get(sheet.currency, 0),
             "difference": sheet.difference,
             "in_transit": sum(one.difference for one in sheet.in_transit),
             "open": sum(one.difference for one in sheet.open),
@@ -282,17 +282,16 @@ def _list_rows(past: Past, outcome: _Outcome, run: RunRow) -> tuple[list[Finding
             for number, change in enumerate(item.changes[known:], known + 1)
         ]
     findings = [
-        FindingRow(
-            one.kind,
-            one.how,
-            [line.id for line in one.ours],
-            [line.id for line in one.theirs],
-            one.waits_until,
-            None if one.kind is Kind.MATCHED else item_of.get(_name(one)),
-        )
+        _describe_finding(one, None if one.kind is Kind.MATCHED else item_of.get(_name(one)))
         for one in outcome.found.findings
     ]
+    findings += [_describe_finding(one, None, is_earlier=True) for one in outcome.found.earlier]
     return findings, items, changes
+
+
+def _describe_finding(one: Finding, item: str | None, *, is_earlier: bool = False) -> FindingRow:
+    ours, theirs = [line.id for line in one.ours], [line.id for line in one.theirs]
+    return FindingRow(one.kind, one.how, ours, theirs, one.waits_until, item, is_earlier)
 
 
 def _name(finding: Finding) -> tuple[str, str]:

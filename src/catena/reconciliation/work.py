@@ -138,9 +138,11 @@ def update_work(
     """The work list after a run, whose input was `carry_on` of the same list.
 
     An open finding goes on with the first item that its lines were in; further findings from the
-    same item, and new ones, are items of their own. What is resolved and still differs is reopened.
+    same item, and new ones, are items of their own. What is resolved and still differs is reopened,
+    once the entry that was to settle it has been seen.
     """
     before = {item.id: item for item in work if item.is_looked_at}
+    entries = {line.entry for finding in found.findings for line in finding.ours}
     going_on: dict[str, Finding] = {}
     new: list[WorkItem] = []
     for finding in found.findings:
@@ -166,17 +168,12 @@ def update_work(
         if held.how is How.NOTHING and held.kind is item.finding.kind:
             held = held._replace(how=item.finding.how)  # what its twin said, which is matched now
         item = item._replace(finding=held)  # noqa: PLW2901  # the same item, as found now
-        if item.state is State.RESOLVED and _has_entry(item):
+        if item.state is State.RESOLVED and item.changes[-1].entry in entries:
             reopened += 1
             change = Change(State.REOPENED, at, RUN, "The entry does not make up the difference.")
             item = _change(item, change)  # noqa: PLW2901
         kept.append(item)
     return Update((*kept, *new), len(new), cleared, reopened)
-
-
-def _has_entry(item: WorkItem) -> bool:
-    """Whether the run has seen the entry that was to settle it."""
-    return any(line.entry == item.changes[-1].entry for line in item.finding.ours)
 
 
 def carry_on(found: Reconciliation, work: Iterable[WorkItem]) -> Carried:

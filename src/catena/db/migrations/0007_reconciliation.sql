@@ -75,7 +75,8 @@ CREATE UNIQUE INDEX reconciliations_by_id ON reconciliations (ledger_id, run_id)
 CREATE INDEX reconciliations_by_time ON reconciliations (ledger_id, made_at, run_id);
 
 -- What a run found: each line that it looked at stands in one of its findings. Of ours an entry's id,
--- a stroke and the line's ordinal. What waits and what is on the work list is taken up by the next.
+-- a stroke and the line's ordinal. What waits and what is on the work list is taken up by the next;
+-- `is_earlier`: from before the beginning, it is taken up as a half of later lines, never judged.
 CREATE TABLE reconciliation_findings (
     ledger_id   integer NOT NULL,
     gateway     text NOT NULL,
@@ -87,6 +88,7 @@ CREATE TABLE reconciliation_findings (
     theirs      text[] NOT NULL,
     waits_until timestamptz,
     item_id     uuid,
+    is_earlier  boolean NOT NULL,
     PRIMARY KEY (ledger_id, gateway, number, finding),
     CONSTRAINT matched_is_done CHECK (kind <> 'matched' OR (waits_until IS NULL AND item_id IS NULL))
 );
