@@ -7,6 +7,7 @@ import datetime as dt
 
 import pytest
 
+from catena.db.reconciliation import load_their_lines, reading_at_once
 from catena.errors import Conflict, InvalidInput
 from catena.ledger.entries import Entry
 from catena.ledger.refusals import Refusal
@@ -14,7 +15,7 @@ from catena.reconciliation.adjustments import Settling
 from catena.reconciliation.settling import decide_item
 from catena.reconciliation.work import State
 from tests.postgres import Database
-from tests.reconciliation.desk import days_ago, open_desk, row
+from tests.reconciliation.desk import GATEWAY, days_ago, open_desk, row
 
 
 async def test_what_agrees_is_matched_once(database: Database) -> None:
@@ -179,6 +180,23 @@ async def test_what_is_accepted_stays_explained(database: Database) -> None:
             )
         with pytest.raises(InvalidInput):
             decide_item(seen.row.id, State.REOPENED, "key_1", " . ")
+
+
+async def test_many_lines_are_found_in_one_pass(database: Database) -> None:
+    """Also before the database has statistics: a file of a month that comes again reads each once,
+    and so does a run over a long list.
+    """
+    async with open_desk(database) as desk:
+        rows = [row(f"t{n}", days_ago(20), "credit", "1.00", f"who{n}") for n in range(500)]
+        await desk.take(*rows)
+        async with reading_at_once(desk.scribe.pool) as connection:
+            ids = [f"t{n}" for n in range(500)]
+            found = await load_their_lines(connection, desk.scribe.number, GATEWAY, ids=ids)
+            read = await connection.fetchval(
+                "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables"
+                " WHERE relname = 'statement_lines'"
+            )
+        assert (len(found), read) == (500, 500)
 
 
 async def test_two_runs_at_once_are_one_after_the_other(database: Database) -> None:
