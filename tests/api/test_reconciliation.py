@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from catena.ledger.accounts import system_account_id
 from tests.api.reconciled import make_run, send_statement
 from tests.contract import read_problem
 from tests.server import Api
@@ -103,6 +104,27 @@ def test_settling_is_done_once_under_its_key(service: Api) -> None:
     assert [change["state"] for change in history] == ["open", "resolved", "cleared"]
     assert history[1]["entry_id"] == done.json()["id"]
     assert history[1]["by"] == service.key.id
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"status": "blocked"}, "account_blocked"),
+        ({"ceiling": 0}, "above_ceiling"),
+    ],
+)
+def test_what_refuses_the_entry_refuses_the_change(
+    service: Api, change: dict[str, Any], code: str
+) -> None:
+    """The account that it would go to takes nothing: the item stays open."""
+    make_run(service, CREDIT, CREDIT.replace("t2", "t3").replace("bank_1", "bank_2"))
+    first, second = (f"/v1/reconciliation_items/{item['id']}" for item in open_items(service))
+    body = {"settling": "park", "reason": "Whose is it?"}
+    service.make(f"{first}/resolve", body)
+    suspense = system_account_id(service.ledger, "suspense", "USD")
+    assert service.patch(f"/v1/accounts/{suspense}", change).status_code == 200
+    assert read_problem(service.post(f"{second}/resolve", body))["code"] == code
+    assert service.read(second)["state"] == "open"
 
 
 def test_accepted_and_reopened(service: Api) -> None:

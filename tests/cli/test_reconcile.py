@@ -99,3 +99,17 @@ async def test_without_a_statement_there_is_nothing_to_reconcile(
     assert (ended.code, ended.err) == (2, "catena: There is no statement of this gateway yet.\n")
     wrong = await run(database, data_dir, GATEWAY, "--shape", "xml")
     assert (wrong.code, wrong.err) == (2, "catena: A file's shape is one of: plain, stripe.\n")
+
+
+async def test_what_cannot_be_meant_is_said_before_anything_is_done(
+    database: Database, data_dir: Path
+) -> None:
+    """A folder for a file, a report into nowhere, a state that no item has: exit code 2."""
+    nowhere = str(data_dir.parent / "nowhere" / "report.csv")
+    for words in (
+        (GATEWAY, "--statement", str(data_dir.parent)),
+        (GATEWAY, "--report", nowhere),
+        ("items", "--state", "done"),
+    ):
+        ended = await run(database, data_dir, *words)
+        assert (ended.code, ended.out, "Traceback" in ended.err) == (2, "", False), ended

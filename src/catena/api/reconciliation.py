@@ -42,9 +42,18 @@ from catena.reconciliation.runs import read_report
 from catena.reconciliation.settling import fees_to_book
 from catena.settings import LIMITS
 
-__all__ = ["GatewayQuery", "place_of", "render_posted", "router"]
+__all__ = ["SETTLING_ERRORS", "GatewayQuery", "place_of", "render_posted", "router"]
 
 router = APIRouter(tags=["Reconciliation"])
+
+SETTLING_ERRORS: Final = (
+    "reference_conflict",
+    "account_blocked",
+    "account_frozen",
+    "above_ceiling",
+    "balance_out_of_range",
+)
+"""What an entry between system accounts can be refused for."""
 
 _CSV: Final = "text/csv"
 _HTML: Final = "text/html"
@@ -317,7 +326,7 @@ def _post(_: BookFeesRequest, __: Context, operation: PostEntry) -> Sequence[Pos
         body=BookFeesRequest,
         example={},
         headers=("Idempotency-Key", "Catena-Ledger"),
-        errors=("invalid_id", "conflict", "reference_conflict", "balance_out_of_range"),
+        errors=("invalid_id", "conflict", *SETTLING_ERRORS),
         sends=("Location",),
     ),
 )

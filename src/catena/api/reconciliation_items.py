@@ -19,7 +19,7 @@ from catena.api import reconciliation_examples as shown
 from catena.api.bodies import Body, Text
 from catena.api.documentation import describe
 from catena.api.pages import open_cursor, page_reply, seal_cursor
-from catena.api.reconciliation import GatewayQuery, place_of, render_posted
+from catena.api.reconciliation import SETTLING_ERRORS, GatewayQuery, place_of, render_posted
 from catena.api.reconciliation_views import (
     ItemChangeView,
     ItemDetailView,
@@ -138,7 +138,7 @@ _ERRORS: Final = ("invalid_id", "item_not_open")
         body=ResolveItemRequest,
         example={"settling": "park", "reason": "Nobody knows yet whose it is."},
         headers=("Idempotency-Key", "Catena-Ledger"),
-        errors=(*_ERRORS, "reference_conflict", "balance_out_of_range"),
+        errors=(*_ERRORS, *SETTLING_ERRORS),
         sends=("Location",),
     ),
 )

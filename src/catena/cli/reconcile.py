@@ -65,7 +65,11 @@ def run_command(
     ledger: LedgerName = None,
     statement: Annotated[
         Path | None,
-        typer.Option(help="A file to take in first; left out, the gateway is asked.", exists=True),
+        typer.Option(
+            help="A file to take in first; left out, the gateway is asked.",
+            exists=True,
+            dir_okay=False,
+        ),
     ] = None,
     shape: Annotated[str, typer.Option(help="What the file is: plain or stripe.")] = "plain",
     until: Annotated[
@@ -73,7 +77,8 @@ def run_command(
         typer.Option(help="Both sides are complete before this day.", formats=["%Y-%m-%d"]),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="Where to write the report: a name in .html or .csv.")
+        Path | None,
+        typer.Option(help="Where to write the report: a name in .html or .csv.", dir_okay=False),
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -85,6 +90,8 @@ def run_command(
         raise SetupError(f"A file's shape is one of: {', '.join(SHAPES)}.")
     if report is not None and report.suffix not in (".html", ".csv"):
         raise SetupError("A report is written to a name in .html or .csv.")
+    if report is not None and not report.parent.is_dir():
+        raise SetupError(f"There is no folder {report.parent} to write the report to.")
     raw = None if statement is None else statement.read_bytes()
     end = None if until is None else until.replace(tzinfo=dt.UTC)
 
@@ -113,6 +120,11 @@ def items_command(
 ) -> None:
     """List discrepancies, the oldest first."""
     from catena.db.read.reconciliation import list_items
+    from catena.errors import SetupError
+    from catena.reconciliation.work import State
+
+    if state not in {"any", *State}:
+        raise SetupError(f"A state is one of: {', '.join(State)}, any.")
 
     async def work(app: App, chosen: Ledger) -> list[ItemRow]:
         wanted = None if state == "any" else state

@@ -213,7 +213,7 @@ _THEIRS: Final = """
 SELECT id, subject, amount, fee, currency, reference, at, text, about FROM statement_lines
  WHERE ledger_id = $1 AND gateway = $2 AND """
 _THEIRS_OF: Final = _THEIRS + "import > $3"
-# One scan whichever index it takes: before there are statistics, line by line would be the wrong one.
+# One scan whichever index it takes: without statistics, line by line it would be the wrong one.
 _THEIRS_NAMED: Final = _THEIRS + "id = ANY ($3::text[])"
 
 
