@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
@@ -14,8 +13,8 @@ from starlette.responses import Response
 
 from catena.api.bodies import Body, JsonValue, Text
 from catena.api.documentation import describe
-from catena.api.pages import PageQuery, open_cursor, page_reply, seal_cursor
-from catena.api.requests import app_of, identify, perform, respond
+from catena.api.pages import PageQuery, page_reply, read_by_time
+from catena.api.requests import identify, perform, respond
 from catena.api.views import ChainId, Moment, encode
 from catena.api.writes import Context, Reply, Write
 from catena.auth.scopes import Scope
@@ -141,19 +140,16 @@ async def post_message(request: Request) -> Response:
 async def get_messages(request: Request, query: Annotated[PageQuery, Query()]) -> Response:
     """What has come and is not matched, the oldest first."""
     context = await identify(request, Scope.CHAINS_READ)
-    app, name = app_of(request), f"messages {context.ledger.id}"
-    state = open_cursor(app.cursor_secret, query, name)
-    after = (dt.datetime.fromisoformat(state[0]), state[1], state[2]) if state else None
-    async with app.pool.acquire() as connection:
-        found = await list_unmatched(
-            connection, context.ledger.number, after=after, limit=query.limit + 1
-        )
-    items, more = found[: query.limit], len(found) > query.limit
-    cursor = None
-    if more:
-        last = items[-1]
-        place = [last.received_at.isoformat(), last.message.source, last.message.id]
-        cursor = seal_cursor(app.cursor_secret, query, name, place)
+    ledger = context.ledger
+    items, cursor = await read_by_time(
+        request,
+        query,
+        f"messages {ledger.id}",
+        lambda reading, after, most: list_unmatched(
+            reading, ledger.number, after=after, limit=most
+        ),
+        lambda each: (each.received_at, each.message.source, each.message.id),
+    )
     views = [UnmatchedView(*_describe(each.message), each.received_at) for each in items]
     return respond(page_reply(request, UnmatchedList(views, cursor), cursor))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
@@ -12,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from catena.api.documentation import describe
-from catena.api.pages import PageQuery, open_cursor, page_reply, seal_cursor
-from catena.api.requests import app_of, identify, respond
+from catena.api.pages import PageQuery, page_reply, read_by_time
+from catena.api.requests import identify, respond
 from catena.api.views import Moment
 from catena.auth.scopes import Scope
 from catena.db.notices import Heard, list_notices
@@ -84,19 +83,14 @@ _EXAMPLE: Final = {
 async def get_notices(request: Request, query: Annotated[PageQuery, Query()]) -> Response:
     """What is not matched, the oldest first. Each is tried again every few seconds."""
     context = await identify(request, Scope.CHAINS_READ)
-    app, name = app_of(request), f"notices {context.ledger.id}"
-    state = open_cursor(app.cursor_secret, query, name)
-    after = (dt.datetime.fromisoformat(state[0]), state[1], state[2]) if state else None
-    async with app.pool.acquire() as connection:
-        found = await list_notices(
-            connection, context.ledger.number, after=after, limit=query.limit + 1
-        )
-    items, more = found[: query.limit], len(found) > query.limit
-    cursor = None
-    if more:
-        last = items[-1]
-        place = [last.received_at.isoformat(), last.told.gateway, last.told.id]
-        cursor = seal_cursor(app.cursor_secret, query, name, place)
+    ledger = context.ledger
+    items, cursor = await read_by_time(
+        request,
+        query,
+        f"notices {ledger.id}",
+        lambda reading, after, most: list_notices(reading, ledger.number, after=after, limit=most),
+        lambda heard: (heard.received_at, heard.told.gateway, heard.told.id),
+    )
     page = NoticeList([_view(heard) for heard in items], cursor)
     return respond(page_reply(request, page, cursor))
 

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+import datetime as dt
 import hashlib
 import hmac
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from catena.api.requests import app_of
 from catena.api.views import encode
 from catena.api.writes import Reply
 from catena.errors import InvalidCursor
@@ -24,7 +26,18 @@ from catena.settings import LIMITS
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-__all__ = ["PageQuery", "check_span", "open_cursor", "page_reply", "seal_cursor"]
+    from catena.db.pool import Connection
+
+__all__ = [
+    "PageQuery",
+    "check_span",
+    "open_cursor",
+    "page_reply",
+    "read_by_time",
+    "seal_cursor",
+]
+
+Row = TypeVar("Row")
 
 _TAG_BYTES: Final = 12
 
@@ -74,6 +87,30 @@ def _sign(secret: bytes, query: BaseModel, place: str, body: bytes) -> bytes:
     filters = query.model_dump_json(exclude={"cursor", "limit"})
     message = f"{place}\n{filters}\n".encode() + body
     return hmac.digest(secret, message, hashlib.sha256)[:_TAG_BYTES]
+
+
+async def read_by_time(
+    request: Request,
+    query: PageQuery,
+    place: str,
+    read: Callable[[Connection, Any, int], Awaitable[Sequence[Row]]],
+    mark: Callable[[Row], tuple[dt.datetime, *tuple[str, ...]]],
+) -> tuple[Sequence[Row], str | None]:
+    """A page of a list in order of time, and the cursor of the next. Raises InvalidCursor.
+
+    `mark`: where a row stands, by its moment and by what tells it from others of that moment;
+    `read`: so many rows behind such a mark, or the first ones.
+    """
+    app = app_of(request)
+    state = open_cursor(app.cursor_secret, query, place)
+    after = None if state is None else (dt.datetime.fromisoformat(state[0]), *state[1:])
+    async with app.pool.acquire() as connection:
+        found = await read(connection, after, query.limit + 1)
+    rows = found[: query.limit]
+    if len(found) == len(rows):
+        return rows, None
+    at, *rest = mark(rows[-1])
+    return rows, seal_cursor(app.cursor_secret, query, place, [at.isoformat(), *rest])
 
 
 def page_reply(request: Request, view: Any, cursor: str | None) -> Reply:  # noqa: ANN401  # any list

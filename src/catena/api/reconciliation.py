@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, Final, Literal
@@ -16,7 +15,7 @@ from catena.api import examples
 from catena.api import reconciliation_examples as shown
 from catena.api.bodies import Body, GatewayName, Moment, decode
 from catena.api.documentation import describe
-from catena.api.pages import PageQuery, open_cursor, page_reply, seal_cursor
+from catena.api.pages import PageQuery, page_reply, read_by_time
 from catena.api.reconciliation_report_views import ReportView, view_report
 from catena.api.reconciliation_views import (
     RunList,
@@ -30,7 +29,7 @@ from catena.api.requests import app_of, identify, perform, read_body, read_bytes
 from catena.api.views import EntryView, encode, view_entry
 from catena.api.writes import Context, Reply, Write
 from catena.auth.scopes import Scope
-from catena.db.read.reconciliation import Place, StoredRun, list_imports, list_runs, read_run
+from catena.db.read.reconciliation import StoredRun, list_imports, list_runs, read_run
 from catena.errors import InvalidInput, NotFound, UnsupportedMediaType
 from catena.ids import RUN, parse_id
 from catena.journal import PostEntry, Result
@@ -42,7 +41,7 @@ from catena.reconciliation.runs import read_report
 from catena.reconciliation.settling import fees_to_book
 from catena.settings import LIMITS
 
-__all__ = ["SETTLING_ERRORS", "GatewayQuery", "place_of", "render_posted", "router"]
+__all__ = ["SETTLING_ERRORS", "GatewayQuery", "render_posted", "router"]
 
 router = APIRouter(tags=["Reconciliation"])
 
@@ -104,11 +103,6 @@ class BookFeesRequest(Body):
     """Book the fees that the run found on the statement and not in our books."""
 
 
-def place_of(state: Sequence[Any] | None) -> Place | None:
-    """Where a list of this room goes on, from its cursor."""
-    return None if state is None else Place(dt.datetime.fromisoformat(state[0]), state[1])
-
-
 def _describe_file() -> dict[str, Any]:
     operation = describe(
         answers={
@@ -168,17 +162,17 @@ async def post_statement(request: Request, query: Annotated[StatementQuery, Quer
 async def get_statements(request: Request, query: Annotated[GatewayQuery, Query()]) -> Response:
     """What was taken in, the newest first."""
     context = await identify(request, Scope.RECONCILIATION_READ)
-    app, name = app_of(request), f"statements {context.ledger.id}"
-    after = place_of(open_cursor(app.cursor_secret, query, name))
-    async with app.pool.acquire() as connection:
-        found = await list_imports(
-            connection, context.ledger.number, query.gateway, after, query.limit + 1
-        )
-    rows, cursor = found[: query.limit], None
-    if len(found) > query.limit:
-        state = [rows[-1].received_at.isoformat(), rows[-1].id[-32:]]
-        cursor = seal_cursor(app.cursor_secret, query, name, state)
-    views = [view_statement(row, context.ledger.id) for row in rows]
+    ledger = context.ledger
+    rows, cursor = await read_by_time(
+        request,
+        query,
+        f"statements {ledger.id}",
+        lambda reading, after, most: list_imports(
+            reading, ledger.number, query.gateway, after, most
+        ),
+        lambda row: (row.received_at, row.id[-32:]),
+    )
+    views = [view_statement(row, ledger.id) for row in rows]
     return respond(page_reply(request, StatementList(views, cursor), cursor))
 
 
@@ -216,17 +210,15 @@ async def post_run(request: Request) -> Response:
 async def get_runs(request: Request, query: Annotated[GatewayQuery, Query()]) -> Response:
     """Runs, the newest first."""
     context = await identify(request, Scope.RECONCILIATION_READ)
-    app, name = app_of(request), f"reconciliations {context.ledger.id}"
-    after = place_of(open_cursor(app.cursor_secret, query, name))
-    async with app.pool.acquire() as connection:
-        found = await list_runs(
-            connection, context.ledger.number, query.gateway, after, query.limit + 1
-        )
-    rows, cursor = found[: query.limit], None
-    if len(found) > query.limit:
-        state = [rows[-1].made_at.isoformat(), rows[-1].id[-32:]]
-        cursor = seal_cursor(app.cursor_secret, query, name, state)
-    views = [view_run(row, context.ledger.id) for row in rows]
+    ledger = context.ledger
+    rows, cursor = await read_by_time(
+        request,
+        query,
+        f"reconciliations {ledger.id}",
+        lambda reading, after, most: list_runs(reading, ledger.number, query.gateway, after, most),
+        lambda row: (row.made_at, row.id[-32:]),
+    )
+    views = [view_run(row, ledger.id) for row in rows]
     return respond(page_reply(request, RunList(views, cursor), cursor))
 
 

@@ -18,8 +18,8 @@ from catena.api import examples
 from catena.api import reconciliation_examples as shown
 from catena.api.bodies import Body, Text
 from catena.api.documentation import describe
-from catena.api.pages import open_cursor, page_reply, seal_cursor
-from catena.api.reconciliation import SETTLING_ERRORS, GatewayQuery, place_of, render_posted
+from catena.api.pages import page_reply, read_by_time
+from catena.api.reconciliation import SETTLING_ERRORS, GatewayQuery, render_posted
 from catena.api.reconciliation_views import (
     ItemChangeView,
     ItemDetailView,
@@ -79,18 +79,15 @@ class ResolveItemRequest(ItemReasonRequest):
 async def get_items(request: Request, query: Annotated[ItemQuery, Query()]) -> Response:
     """The work list, the oldest first."""
     context = await identify(request, Scope.RECONCILIATION_READ)
-    app, name = app_of(request), f"reconciliation items {context.ledger.id}"
-    after = place_of(open_cursor(app.cursor_secret, query, name))
-    filters = query.gateway, query.state
-    async with app.pool.acquire() as connection:
-        found = await list_items(
-            connection, context.ledger.number, *filters, after, query.limit + 1
-        )
-    rows, cursor = found[: query.limit], None
-    if len(found) > query.limit:
-        state = [rows[-1].opened_at.isoformat(), rows[-1].id[-32:]]
-        cursor = seal_cursor(app.cursor_secret, query, name, state)
-    views = [view_item(row, context.ledger.id) for row in rows]
+    ledger, filters = context.ledger, (query.gateway, query.state)
+    rows, cursor = await read_by_time(
+        request,
+        query,
+        f"reconciliation items {ledger.id}",
+        lambda reading, after, most: list_items(reading, ledger.number, *filters, after, most),
+        lambda row: (row.opened_at, row.id[-32:]),
+    )
+    views = [view_item(row, ledger.id) for row in rows]
     return respond(page_reply(request, ItemList(views, cursor), cursor))
 
 

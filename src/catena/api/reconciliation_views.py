@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import datetime as dt
+from collections.abc import Sequence
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -207,18 +208,9 @@ class ItemChangeView(Struct, frozen=True):
     entry_id: Annotated[EntryId | None, Meta(description="That was to settle it.")]
 
 
-class ItemDetailView(Struct, frozen=True):
+class ItemDetailView(ItemView, frozen=True):
     """A discrepancy with its lines, what would settle it, and all that was done about it."""
 
-    id: ItemId
-    ledger_id: LedgerId
-    gateway: str
-    state: State
-    kind: Kind
-    how: How
-    differences: Sequence[DifferenceView]
-    opened_at: Moment
-    changed_at: Moment
     ours: Sequence[OurLineView]
     theirs: Sequence[TheirLineView]
     proposals: Sequence[ProposalView]
@@ -261,21 +253,15 @@ def view_run(row: RunRow, ledger_id: str) -> RunView:
 
 def view_item(row: ItemRow, ledger_id: str) -> ItemView:
     """The item as lists show it."""
-    return ItemView(
-        row.id,
-        ledger_id,
-        row.gateway,
-        State(row.state),
-        Kind(row.kind),
-        How(row.how),
-        _view_differences(row.differences),
-        row.opened_at,
-        row.changed_at,
-    )
+    return ItemView(*_describe(row, ledger_id))
 
 
-def _view_differences(differences: Mapping[str, int]) -> list[DifferenceView]:
-    return [DifferenceView(amount, currency) for currency, amount in sorted(differences.items())]
+def _describe(
+    row: ItemRow, ledger_id: str
+) -> tuple[str, str, str, State, Kind, How, list[DifferenceView], dt.datetime, dt.datetime]:
+    differences = [DifferenceView(amount, code) for code, amount in sorted(row.differences.items())]
+    kind, how, times = Kind(row.kind), How(row.how), (row.opened_at, row.changed_at)
+    return row.id, ledger_id, row.gateway, State(row.state), kind, how, differences, *times
 
 
 def view_item_in_full(seen: Seen, ledger_id: str) -> ItemDetailView:
@@ -284,15 +270,7 @@ def view_item_in_full(seen: Seen, ledger_id: str) -> ItemDetailView:
     finding = item.finding
     proposals = propose(finding, row.gateway) if item.is_looked_at else ()
     return ItemDetailView(
-        row.id,
-        ledger_id,
-        row.gateway,
-        item.state,
-        finding.kind,
-        finding.how,
-        _view_differences(row.differences),
-        row.opened_at,
-        row.changed_at,
+        *_describe(row, ledger_id),
         [_view_ours(line) for line in finding.ours],
         [_view_theirs(line) for line in finding.theirs],
         [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from catena.db.reconciliation import ITEM_COLUMNS, RUN_COLUMNS
 from catena.db.reconciliation_rows import ImportRow, ItemRow, RunRow
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from catena.db.pool import Connection
 
 __all__ = [
-    "Place",
     "StoredRun",
     "list_imports",
     "list_items",
@@ -23,11 +22,8 @@ __all__ = [
 ]
 
 
-class Place(NamedTuple):
-    """Where a list goes on: behind this moment and id (in hex)."""
-
-    at: dt.datetime
-    id: str
+Place: TypeAlias = tuple[dt.datetime, str]
+"""Where a list goes on: behind this moment and id (in hex)."""
 
 
 class StoredRun(NamedTuple):
