@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 
 from msgspec import Struct
@@ -130,30 +131,29 @@ def _check_money(amount: int, currency: str) -> None:
 
 def _charge(course: Course, asked: Asked) -> Thing:
     body: ChargeRequest = asked.body
-    _check_money(body.amount, body.currency)
-    find_manner(body.method)
-    charge = Charge(
-        id=course.ids("ch_"),
-        key=asked.key,
-        status=Status.PENDING,
-        amount=body.amount,
-        currency=body.currency,
-        created=asked.now,
-        note=body.note,
-        metadata=body.metadata,
-        method=body.method,
-        capture=body.capture,
-    )
-    course.begin(charge, find_magic(body.method).first, asked.now)
-    return charge
+    charge = partial(Charge, method=body.method, capture=body.capture)
+    return _begin(course, asked, body.method, "ch_", charge)
 
 
 def _payout(course: Course, asked: Asked) -> Thing:
     body: PayoutRequest = asked.body
+    payout = partial(Payout, destination=body.destination)
+    return _begin(course, asked, body.destination, "po_", payout)
+
+
+def _begin(
+    course: Course,
+    asked: Asked,
+    where: Method | Destination,
+    prefix: str,
+    make: Callable[..., Charge | Payout],
+) -> Thing:
+    """Something that is about no other thing: `where` says how it goes on."""
+    body: ChargeRequest | PayoutRequest = asked.body
     _check_money(body.amount, body.currency)
-    find_manner(body.destination)
-    payout = Payout(
-        id=course.ids("po_"),
+    find_manner(where)
+    thing = make(
+        id=course.ids(prefix),
         key=asked.key,
         status=Status.PENDING,
         amount=body.amount,
@@ -161,10 +161,9 @@ def _payout(course: Course, asked: Asked) -> Thing:
         created=asked.now,
         note=body.note,
         metadata=body.metadata,
-        destination=body.destination,
     )
-    course.begin(payout, find_magic(body.destination).first, asked.now)
-    return payout
+    course.begin(thing, find_magic(where).first, asked.now)
+    return thing
 
 
 def _capture(course: Course, asked: Asked) -> Thing:
