@@ -112,8 +112,8 @@ TWINS = [
         "counts each refund alone",
         OUT_OF_ORDER,
         CORRECTIONS,
-        "sum_refunded(entry, correction.shares) + amount > entry_amount(entry)",
-        "amount > entry_amount(entry)",
+        "sum_refunded(entry, correction.shares) + amount > _entry_amount(entry)",
+        "amount > _entry_amount(entry)",
     ),
     Twin(
         "splits each refund as if it were the first",

@@ -16,27 +16,19 @@ from catena.ledger.refusals import Refusal, RefusalCode
 from catena.money import allot
 
 __all__ = [
-    "NOT_REFUNDABLE",
     "PENDING",
     "Correction",
-    "describe_shares",
     "draft_correction",
-    "entry_amount",
     "mirror_lines",
     "record_correction",
-    "record_refund",
     "record_reversal",
-    "refund_lines",
-    "refuse_refund",
-    "refuse_reversal",
-    "split_refund",
     "sum_refunded",
 ]
 
 PENDING: Final = "pending"
 """Stands for the id of a reversal that this very commit posts."""
 
-NOT_REFUNDABLE: Final = frozenset({EntryType.REVERSAL, EntryType.REFUND, EntryType.EXCHANGE})
+_NOT_REFUNDABLE: Final = frozenset({EntryType.REVERSAL, EntryType.REFUND, EntryType.EXCHANGE})
 
 
 class Correction:
@@ -77,24 +69,25 @@ def draft_correction(
 ) -> Draft | Refusal:
     """The draft of a reversal or refund of `entry` with its lines, or why there is none.
 
-    `amount`: minor units of a refund; None: all that is left. `entries` and `corrections` are as
-    `refuse_reversal` takes them. A chain corrects no correction: what that had undone would be open
-    to others, and closed again by the chain's rollback.
+    `amount`: minor units of a refund; None: all that is left. `entries` and `corrections` hold the
+    entry, what it corrects, what that corrects, and so on, as deep as corrections may stand on each
+    other. A chain corrects no correction: what that had undone would be open to others, and closed
+    again by the chain's rollback.
     """
     if draft.chain is not None and entry.corrects is not None:
         return Refusal(RefusalCode.CORRECTION_IN_CHAIN)
     if draft.type is EntryType.REVERSAL:
-        refusal = refuse_reversal(entry, entries, corrections)
+        refusal = _refuse_reversal(entry, entries, corrections)
         return refusal or draft._replace(lines=mirror_lines(entry.lines), free=True)
     correction = corrections[entry.id]
     if amount is None:
-        amount = entry_amount(entry) - sum_refunded(entry, correction.shares)
-    refusal = refuse_refund(entry, correction, amount)
+        amount = _entry_amount(entry) - sum_refunded(entry, correction.shares)
+    refusal = _refuse_refund(entry, correction, amount)
     if refusal is not None:
         return refusal
-    shares = split_refund(entry, correction, amount)
-    lines = refund_lines(entry, shares)
-    return draft._replace(lines=lines, details=describe_shares(shares), free=True)
+    shares = _split_refund(entry, correction, amount)
+    lines = _refund_lines(entry, shares)
+    return draft._replace(lines=lines, details=_describe_shares(shares), free=True)
 
 
 def record_correction(
@@ -107,10 +100,10 @@ def record_correction(
     if draft.type is EntryType.REVERSAL:
         record_reversal(entry, entries, corrections)
     else:
-        record_refund(corrections[entry.id], _shares_of(draft))
+        _record_refund(corrections[entry.id], _shares_of(draft))
 
 
-def entry_amount(entry: Entry) -> int:
+def _entry_amount(entry: Entry) -> int:
     """The sum of the debits: what refunds may add up to. Minor units; one currency assumed."""
     return sum(line.amount for line in entry.lines if line.side is Side.DEBIT)
 
@@ -126,7 +119,7 @@ def sum_refunded(entry: Entry, shares: Sequence[int]) -> int:
     return sum(share for line, share in pairs if line.side is Side.DEBIT)
 
 
-def split_refund(entry: Entry, correction: Correction, amount: int) -> list[int]:
+def _split_refund(entry: Entry, correction: Correction, amount: int) -> list[int]:
     """How much of each line a refund of `amount` minor units gives back.
 
     Each side is split by what its lines have left (`money.allot`), so that no line is ever given
@@ -142,7 +135,7 @@ def split_refund(entry: Entry, correction: Correction, amount: int) -> list[int]
     return shares
 
 
-def refund_lines(entry: Entry, shares: Sequence[int]) -> list[Line]:
+def _refund_lines(entry: Entry, shares: Sequence[int]) -> list[Line]:
     """The lines that give back these shares."""
     return [
         line._replace(side=line.side.opposite, amount=share)
@@ -151,31 +144,27 @@ def refund_lines(entry: Entry, shares: Sequence[int]) -> list[Line]:
     ]
 
 
-def describe_shares(shares: Sequence[int]) -> str:
+def _describe_shares(shares: Sequence[int]) -> str:
     """The details of a refund: JSON that tells its reversal what to take back."""
     return json.dumps({"refund": {"shares": list(shares)}}, separators=(",", ":"))
 
 
-def refuse_reversal(
+def _refuse_reversal(
     entry: Entry, entries: Mapping[str, Entry], corrections: Mapping[str, Correction]
 ) -> Refusal | None:
-    """Why the entry cannot be reversed, or None.
-
-    `entries` and `corrections` hold the entry, what it corrects, what that corrects, and so on,
-    as deep as corrections may stand on each other.
-    """
+    """Why the entry cannot be reversed, or None; with these as `draft_correction` takes them."""
     return _refuse_reversed(corrections[entry.id]) or _refuse_force(
         entry, entries, corrections, in_force=False
     )
 
 
-def refuse_refund(entry: Entry, correction: Correction, amount: int) -> Refusal | None:
+def _refuse_refund(entry: Entry, correction: Correction, amount: int) -> Refusal | None:
     """Why `amount` minor units of the entry cannot be refunded, or None."""
     if correction.reversal is not None:
         return Refusal(RefusalCode.ALREADY_REVERSED)
-    if entry.type in NOT_REFUNDABLE or len({line.currency for line in entry.lines}) > 1:
+    if entry.type in _NOT_REFUNDABLE or len({line.currency for line in entry.lines}) > 1:
         return Refusal(RefusalCode.NOT_REFUNDABLE)
-    if amount <= 0 or sum_refunded(entry, correction.shares) + amount > entry_amount(entry):
+    if amount <= 0 or sum_refunded(entry, correction.shares) + amount > _entry_amount(entry):
         return Refusal(RefusalCode.REFUND_EXCEEDS_ENTRY)
     return None
 
@@ -188,7 +177,7 @@ def record_reversal(
     _set_force(entry, entries, corrections, in_force=False)
 
 
-def record_refund(correction: Correction, shares: Sequence[int]) -> None:
+def _record_refund(correction: Correction, shares: Sequence[int]) -> None:
     """Note that these shares were refunded."""
     before = correction.shares or (0,) * len(shares)
     correction.set(None, [a + b for a, b in zip(before, shares, strict=True)])
