@@ -12,6 +12,7 @@ from catena.chains.step_types import Answer, Call, Catalogue, Fault, Input, Outc
 __all__ = [
     "CATALOGUE",
     "SHAPES",
+    "WAIT",
     "A",
     "B",
     "ask",
@@ -23,6 +24,7 @@ __all__ = [
 
 A: Final = "acct_" + "a" * 32
 B: Final = "acct_" + "b" * 32
+WAIT: Final = Step("wait", "wait", {})
 
 
 class Partner:

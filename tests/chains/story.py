@@ -9,14 +9,32 @@ from typing import Any, Final
 from catena.chains import answers, calls, machine
 from catena.chains.chain import Chain
 from catena.chains.definition import Definition, Step
-from catena.chains.history import Event
+from catena.chains.history import Event, Failure
 from catena.chains.step_types import Answer, Call, Direction, Outcome
 from catena.chains.validator import find_flaws
 from tests.chains.books import MemoryBooks, wallet
 from tests.chains.checks import describe
 from tests.chains.shapes import CATALOGUE, A, B
 
-__all__ = ["APPROVED", "DECLINED", "LATER", "LOST", "NOT_FOUND", "PENDING", "Story"]
+__all__ = [
+    "APPROVED",
+    "CANCEL",
+    "DECLINED",
+    "FORWARD",
+    "LATER",
+    "LOOK_UP",
+    "LOST",
+    "NOT_FOUND",
+    "PENDING",
+    "UNDO",
+    "Story",
+    "roll_back",
+]
+
+FORWARD: Final = Direction.FORWARD
+LOOK_UP: Final = Direction.LOOK_UP
+CANCEL: Final = Direction.CANCEL
+UNDO: Final = Direction.UNDO
 
 APPROVED: Final = Answer(Outcome.APPROVED, {"amount": 2})
 DECLINED: Final = Answer(Outcome.DECLINED, code="no", detail="because")
@@ -103,3 +121,14 @@ class Story:
     def events(self) -> Sequence[Event]:
         """Everything that has happened."""
         return [event for record in self.chain.history for event in record.events]
+
+
+def roll_back(*steps: Step) -> Story:
+    """A chain whose outside steps were approved, and which is being rolled back."""
+    story = Story(*steps)
+    for step in steps:
+        if step.type == "call":
+            story.call(step.name)
+    story.do(machine.cancel, Failure("cancelled"), None)
+    assert story.state == "rolling_back"
+    return story

@@ -1,4 +1,4 @@
-"""Outside steps: keys, rounds, answers of every kind, and undoing by call."""
+"""Outside steps: keys, rounds, answers of every kind, and what a pivot changes."""
 
 from __future__ import annotations
 
@@ -6,19 +6,25 @@ import datetime as dt
 
 import pytest
 
-from catena.chains import answers, calls, machine, operator
+from catena.chains import answers, calls, machine
 from catena.chains.definition import Retry, Step
 from catena.chains.history import Failure
 from catena.chains.step_types import Answer, Direction, Outcome
 from catena.settings import LIMITS
-from tests.chains.shapes import A, B, ask, call, needs, say, transfer
-from tests.chains.story import APPROVED, DECLINED, LATER, LOST, NOT_FOUND, PENDING, Story
-
-FORWARD, LOOK_UP, CANCEL, UNDO = (
-    Direction.FORWARD,
-    Direction.LOOK_UP,
-    Direction.CANCEL,
-    Direction.UNDO,
+from tests.chains.shapes import WAIT, A, B, ask, call, needs, transfer
+from tests.chains.story import (
+    APPROVED,
+    CANCEL,
+    DECLINED,
+    FORWARD,
+    LATER,
+    LOOK_UP,
+    LOST,
+    NOT_FOUND,
+    PENDING,
+    UNDO,
+    Story,
+    roll_back,
 )
 
 
@@ -188,7 +194,7 @@ def test_a_partner_that_forgot_for_good_parks_its_step() -> None:
 
 def test_a_lost_undo_that_nobody_tells_of_parks() -> None:
     """Those before it are undone meanwhile, and it is looked up on."""
-    story = _roll_back(WAIT, call("first"), call("call", "first"))
+    story = roll_back(WAIT, call("first"), call("call", "first"))
     story.call("call", LOST)
     ask_in_vain(story, LIMITS.look_ups)
     assert story.states()["call"] == "compensation_unknown"
@@ -307,102 +313,6 @@ def test_an_undecided_partner_has_until_the_steps_deadline() -> None:
     assert story.due() == {"call": UNDO}
 
 
-# --- undo -------------------------------------------------------------------------------------
-
-
-def _roll_back(*steps: Step) -> Story:
-    """A chain whose outside steps were approved, and which is being rolled back."""
-    story = Story(*steps)
-    for step in steps:
-        if step.type == "call":
-            story.call(step.name)
-    story.do(machine.cancel, Failure("cancelled"), None)
-    assert story.state == "rolling_back"
-    return story
-
-
-WAIT = Step("wait", "wait", {})
-
-
-def test_outside_undos_go_in_reverse_order_and_hold_up_nothing() -> None:
-    """What the books undo is undone at once; calls follow one by one, past one that is parked."""
-    story = _roll_back(call("one"), transfer("pay", A, B, 4, "one"), call("two", "pay"), WAIT)
-    assert story.money() == ((10, 0), (0, 0))
-    assert story.due() == {"two": UNDO}
-    undo = story.call("two", DECLINED)
-    assert (undo.result, undo.compensation) == ({"amount": 2}, {"undo": True})
-    assert [run.name for run in story.chain.parked()] == ["two"]
-    assert story.due() == {"one": UNDO}
-    done = story.call("one")
-    assert not story.answer(done, APPROVED)
-    assert story.state == "rolling_back"
-    assert story.due() == {}
-    assert story.answer(undo, APPROVED)
-    assert story.state == "rolled_back"
-
-
-def test_an_undo_is_retried_until_it_parks() -> None:
-    """Each certain refusal takes a new key; a duplicate of an answer changes nothing."""
-    story = _roll_back(call("call"), WAIT)
-    undo = story.call("call", LATER)
-    assert not story.answer(undo, LATER)
-    keys = [undo.key]
-    while not list(story.chain.parked()):
-        keys.append(story.wait(60).call("call", LATER).key)
-    assert len(set(keys)) == answers.UNDO_ATTEMPTS
-    assert keys[1] == f"{story.chain.id}.call.undo.2"
-
-
-@pytest.mark.parametrize("dies", [True, False])
-def test_an_undo_can_be_unknown_too(dies: bool) -> None:  # noqa: FBT001
-    """It is asked about, and called again with the same key once it cannot arrive any more."""
-    story = _roll_back(call("call"), WAIT)
-    undo = story.begin("call")
-    if not dies:
-        story.answer(undo, PENDING)
-    asked = story.wait(1).call("call", NOT_FOUND)
-    assert asked.direction is Direction.UNDO_LOOK_UP
-    assert story.states()["call"] == "compensation_unknown"
-    story.wait(1).call("call", LOST)
-    story.wait(20).call("call", NOT_FOUND)
-    assert story.states()["call"] == "compensating"
-    again = story.wait(20).begin("call")
-    assert (again.direction, again.key, again.repeats) == (UNDO, undo.key, True)
-    story.answer(again, LOST)
-    story.wait(20).call("call", DECLINED)
-    assert [run.name for run in story.chain.parked()] == ["call"]
-
-
-def test_an_unknown_undo_that_was_done_is_done() -> None:
-    """The partner says so by the same key."""
-    story = _roll_back(call("call"), WAIT)
-    story.call("call", LOST)
-    story.wait(20).call("call", APPROVED)
-    assert story.state == "rolled_back"
-
-
-def test_what_needs_no_undoing_is_not_undone() -> None:
-    """A question, or a call whose step says so; they stay completed."""
-    nothing = call("nothing", compensation={"type": "none"})
-    story = Story(ask("ask"), nothing, WAIT)
-    story.call("ask")
-    story.call("nothing")
-    story.do(machine.cancel, Failure("cancelled"), None)
-    assert story.state == "rolled_back"
-    assert story.states() == {"ask": "completed", "nothing": "completed", "wait": "skipped"}
-
-
-def test_a_type_that_is_gone_is_still_undone() -> None:
-    """Its calls are due until somebody who knows the type makes them."""
-    after = ask("after", "gone", inputs={"body": {"cel": "steps.gone.state"}})
-    story = Story(Step("gone", "gone", {}), after, WAIT, check=False)
-    story.call("gone")
-    assert story.begin("after").inputs == {"body": "completed"}
-    story.do(answers.answer, "after", FORWARD, 1, APPROVED)
-    story.do(machine.cancel, Failure("cancelled"), None)
-    assert story.due() == {"gone": UNDO}
-
-
 # --- past the pivot ---------------------------------------------------------------------------
 
 
@@ -475,170 +385,3 @@ def test_what_is_said_of_a_refusal_is_bounded(code: str, detail: str, kept: str,
     story = Story(call("call"))
     story.call("call", Answer(Outcome.DECLINED, code=code, detail=detail))
     assert story.chain.failure == Failure(kept, told, "call")
-
-
-ID = {"cel": "'/payouts/' + steps.say.body.id"}
-
-
-@pytest.mark.parametrize("asked", [False, True])
-def test_an_undo_is_said_in_what_its_step_gave(asked: bool) -> None:  # noqa: FBT001
-    """Over its own result and those of what it depends on, the same in every call of it."""
-    body = {"of": [{"cel": "steps.call.amount"}]}
-    story = Story(
-        call("call"),
-        say("say", ID, "call", body=body),
-        transfer("pay", A, B, 11, "say"),
-    )
-    story.call("call", Answer(Outcome.APPROVED, {"amount": 3}))
-    made = story.call("say", Answer(Outcome.APPROVED, {"body": {"id": "p7"}}))
-    assert made.compensation == {"url": ID, "body": body}
-    undo = story.begin("say")
-    if asked:
-        story.answer(undo, LOST)
-        undo = story.wait(1).begin("say")
-    assert undo.compensation == {"url": "/payouts/p7", "body": {"of": [3]}}
-    assert story.answer(undo, APPROVED)
-    story.call("call")
-    assert story.state == "rolled_back"
-
-
-@pytest.mark.parametrize("result", [{}, {"body": None}, {"body": {"id": 7}}])
-def test_an_undo_that_cannot_be_said_waits_for_a_person(result: dict[str, object]) -> None:
-    """It is parked and says why; the others are undone, and somebody says what became of it."""
-    story = Story(call("call"), say("say", ID, "call"), transfer("pay", A, B, 11, "say"))
-    story.call("call")
-    story.call("say", Answer(Outcome.APPROVED, result))
-    for _ in range(2):
-        assert story.do(calls.begin, "say") is None
-        run = story.chain.steps["say"]
-        assert (str(run.state), run.parked, run.undo_attempt) == ("compensating", True, 0)
-        assert run.undo_failure is not None
-        assert run.undo_failure.code == "expression_failed"
-        assert run.undo_failure.detail.startswith("url: ")
-        story.do(operator.retry, "say", "again", "ops")
-    story.do(calls.begin, "say")
-    story.call("call")
-    assert story.state == "rolling_back"
-    story.do(operator.mark_done, "say", {}, "by telephone", "ops")
-    assert story.state == "rolled_back"
-
-
-# --- what a partner says by itself --------------------------------------------------------------
-
-
-def key_of(story: Story, *, forward: bool = True, number: int = 1) -> calls.Key:
-    """What the key of the story's call says."""
-    direction = "forward" if forward else "undo"
-    key = calls.read_key(f"{story.chain.id}.call.{direction}.{number}")
-    assert key is not None
-    return key
-
-
-@pytest.mark.parametrize("step", ["call", "group.call"])
-def test_a_key_is_read_as_it_was_written(step: str) -> None:
-    """Whatever else a partner repeats as one is none."""
-    story = Story(call("call"))
-    for direction in (FORWARD, UNDO):
-        key = f"{story.chain.id}.{step}.{'forward' if direction is FORWARD else 'undo'}.12"
-        found = calls.Key(story.chain.id, step, direction is FORWARD, 12)
-        assert calls.read_key(key) == found
-    for other in ("", "cte_1.call.forward.1", f"{story.chain.id}.call.back.1", "forward.1x"):
-        assert calls.read_key(other) is None
-
-
-@pytest.mark.parametrize("before", [None, PENDING, LOST])
-def test_what_a_partner_says_by_itself_decides_a_call_that_is_out(before: Answer | None) -> None:
-    """Whether its answer is awaited, it had taken it, or nobody knew; and it is taken once."""
-    story = Story(call("call"), transfer("pay", A, B, 1, "call"))
-    made = story.begin("call")
-    if before is not None:
-        story.answer(made, before)
-    assert story.do(answers.hear, key_of(story), APPROVED)
-    assert story.state == "completed"
-    assert not story.do(answers.hear, key_of(story), APPROVED)
-    assert not story.answer(made, APPROVED)
-    assert not story.do(answers.hear, key_of(story), DECLINED)
-    assert story.money() == ((9, 0), (1, 0))
-
-
-def test_a_partner_that_has_taken_it_says_so_twice() -> None:
-    """The second time changes nothing; before any answer it is one."""
-    story = Story(call("call"))
-    story.begin("call")
-    assert story.do(answers.hear, key_of(story), PENDING)
-    assert story.states() == {"call": "waiting"}
-    assert not story.do(answers.hear, key_of(story), PENDING)
-    assert story.do(answers.hear, key_of(story), DECLINED)
-    assert story.state == "rolled_back"
-
-
-UNHEARD = Answer(Outcome.UNKNOWN)
-
-
-@pytest.mark.parametrize("before", [PENDING, LOST])
-def test_a_partner_that_says_that_it_is_time_to_ask_is_asked_now(before: Answer) -> None:
-    """Once: what is due anyway, or is being asked for the first time, is as it was."""
-    story = Story(call("call"))
-    made = story.begin("call")
-    assert not story.do(answers.hear, key_of(story), UNHEARD)
-    story.answer(made, before)
-    state = story.states()
-    assert story.do(answers.hear, key_of(story), UNHEARD)
-    assert story.states() == state
-    assert story.chain.steps["call"].due_at == story.books.now
-    assert not story.do(answers.hear, key_of(story), UNHEARD)
-    story.call("call", APPROVED)
-    assert story.state == "completed"
-    assert not story.do(answers.hear, key_of(story), UNHEARD)
-
-
-def test_an_undo_is_asked_for_now_too() -> None:
-    """When it is unknown; not one that is being made, or was refused."""
-    story = Story(call("call"), Step("wait", "wait", {}))
-    story.call("call")
-    key = key_of(story, forward=False)
-    assert not story.do(answers.hear, key, UNHEARD)
-    story.do(machine.cancel, Failure("cancelled"), None)
-    undone = story.begin("call")
-    assert not story.do(answers.hear, key, UNHEARD)
-    story.answer(undone, LOST)
-    assert story.do(answers.hear, key, UNHEARD)
-    story.call("call", APPROVED)
-    assert story.state == "rolled_back"
-
-
-def test_what_is_said_of_another_key_is_not_heard() -> None:
-    """Of a round that is over, one that was never begun, a step that is not there."""
-    story = Story(call("call", retry=Retry(3, first_seconds=60)))
-    story.call("call", LATER)
-    story.wait(60).begin("call")
-    for number in (1, 3):
-        assert not story.do(answers.hear, key_of(story, number=number), APPROVED)
-    other = calls.Key(story.chain.id, "nobody", forward=True, round=1)
-    assert not story.do(answers.hear, other, APPROVED)
-    assert story.do(answers.hear, key_of(story, number=2), APPROVED)
-
-
-def test_an_undo_is_heard_of_too() -> None:
-    """By the key of its own direction and round."""
-    story = Story(call("call"), Step("wait", "wait", {}))
-    story.call("call")
-    story.do(machine.cancel, Failure("cancelled"), None)
-    undone = story.begin("call")
-    story.answer(undone, LOST)
-    assert undone.first_at == story.books.now
-    assert not story.do(answers.hear, key_of(story), APPROVED)
-    assert story.do(answers.hear, key_of(story, forward=False), APPROVED)
-    assert story.state == "rolled_back"
-
-
-def test_a_call_says_when_its_key_was_first_used() -> None:
-    """For who forgets keys; a new round begins anew."""
-    story = Story(call("call", retry=Retry(3, first_seconds=60)))
-    began = story.books.now
-    story.answer(story.begin("call"), LOST)
-    asked = story.wait(20).call("call", NOT_FOUND)
-    again = story.wait(60).begin("call")
-    assert (asked.first_at, again.first_at) == (began, began)
-    story.answer(again, LATER)
-    assert story.wait(60).begin("call").first_at == story.books.now

@@ -15,10 +15,8 @@ from catena.chains.refusals import ChainRefusal, ChainRefused, Command, refuse
 from catena.chains.step_types import Answer, Direction, Outcome
 from catena.chains.validator import Flaw, find_appended_flaws
 from catena.settings import LIMITS
-from tests.chains.shapes import A, B, call, needs, reserve, transfer
+from tests.chains.shapes import WAIT, A, B, call, needs, reserve, transfer
 from tests.chains.story import APPROVED, DECLINED, LOST, PENDING, Story
-
-WAIT = Step("wait", "wait", {})
 
 
 def _code(refused: ChainRefused | None) -> ChainRefusal | None:
