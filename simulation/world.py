@@ -29,10 +29,11 @@ from simulation.boundary import RealPool
 from simulation.clock import SEARCH_PATH, SimulatedClock, install_clock
 from simulation.crashes import Crash, Fate
 from simulation.partner import Partner
+from simulation.play import Play
 from simulation.process import PROCESS, Process
 from simulation.stage import Gate, Stage
 from simulation.watch import Watch
-from simulation.workload import Play, Shape
+from simulation.workload import Shape
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
