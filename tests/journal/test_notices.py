@@ -13,12 +13,14 @@ from catena.chains.definition import Definition, Need, Step
 from catena.chains.expressions import Kind
 from catena.chains.states import ChainState
 from catena.chains.step_types import Answer, Call, Catalogue, Input, Outcome, StepType
+from catena.clock import system_clock
 from catena.db.notices import Heard, Told, find_named, list_notices, load_notices
 from catena.db.verify import verify
 from catena.ids import CHAIN, derive_id, new_id, random_fraction
-from catena.journal import ChainResult, Follow, NoticeTaken, TakeNotice
+from catena.journal import ChainResult, Follow, Journal, NoticeTaken, TakeNotice
 from catena.journal.cards import Cards
 from catena.ledger.accounts import Account, AccountStatus
+from catena.settings import Settings
 from tests.postgres import Database
 from tests.scribe import Scribe, open_ledger
 
@@ -146,7 +148,9 @@ async def test_what_nobody_knows_is_listed_and_taken_up_later(database: Database
         )
         assert [one.told.id for one in await listed(scribe)] == ["evt_1", "evt_2"]
         chain = await begin_charge(scribe, wallet)
-        assert await take(scribe, about(chain, "evt_1")) == NoticeTaken(chain.id, None, took=True)
+        assert await take(scribe, about(chain, "evt_1")) == (
+            NoticeTaken(chain.id, None, took=True, again=True)
+        )
         assert [one.told for one in await listed(scribe)] == [told("evt_2")]
         again = await take(scribe, about(chain, "evt_1"))
         assert again == NoticeTaken(chain.id, None, again=True)
@@ -211,4 +215,23 @@ async def test_a_chain_that_cannot_be_leaves_the_notice_to_a_person(database: Da
         assert (found.chain, found.began is not None) == (chain.id, True)
         assert (await scribe.run(chain.id, lambda one, _: one.state)).value is ChainState.EXECUTING
         assert await posted(scribe, wallet) == 5
+        await prove(scribe)
+
+
+async def test_a_chain_that_begins_in_vain_leaves_nothing_behind(database: Database) -> None:
+    """What its first attempt did to an account that no notice named is void with that attempt."""
+    async with open_ledger(database, cards=CARDS) as scribe:
+        source, target = await scribe.open(), await scribe.open()
+        await scribe.post(scribe.deposit(source, 100))
+        await scribe.post(scribe.transfer(source, target, 1))
+        journal = Journal(scribe.pool, Settings(), system_clock, CARDS)
+        elsewhere = Scribe(scribe.pool, journal, scribe.ledger)
+        await elsewhere.post(elsewhere.transfer(source, target, 2))
+        await journal.close()
+        # The wallet that is remembered here is old now, and the clearing account is not.
+        asked = follow(new_id(CHAIN), target, 33)
+        assert (await take(scribe, TakeNotice(told("evt_1"), follow=asked))).began == asked.id
+        await scribe.post(scribe.deposit(source, 5))
+        accounts = (source, target, scribe.clearing)
+        assert sum([await posted(scribe, one) for one in accounts]) == 0
         await prove(scribe)

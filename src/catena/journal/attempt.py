@@ -99,8 +99,10 @@ class Attempt:
 
     @property
     def accounts(self) -> Collection[str]:
-        """All that its pieces name."""
-        return self._needs.accounts
+        """All that its pieces name, and what it has changed: a chain that a notice begins may name
+        more, which is remembered.
+        """
+        return self._needs.accounts | self._book.touched.keys()
 
     def add(self, piece: Piece) -> None:
         """Take a piece in, to be decided after the others."""
