@@ -120,6 +120,21 @@ def test_a_question_that_is_refused_for_now_tells_nothing(first: Answer) -> None
         assert story.states()["call"] == state
 
 
+@pytest.mark.parametrize("first", [LOST, PENDING])
+def test_a_refusal_for_now_of_the_call_itself_is_tried_again(first: Answer) -> None:
+    """Found by a look-up, it is as good as the call's own answer: the policy decides."""
+    story = Story(call("call", retry=Retry(2)))
+    story.call("call", first)
+    found = LATER._replace(of_the_call=True)
+    asked = story.wait(60).call("call", found)
+    assert (asked.direction, story.states()["call"]) == (LOOK_UP, "pending")
+    again = story.wait(60).begin("call")
+    assert (again.direction, again.key.endswith(".2"), again.repeats) == (FORWARD, True, False)
+    story.answer(again, LOST)
+    story.wait(60).call("call", found)
+    assert story.state == "rolled_back"
+
+
 REFUSED = Answer(Outcome.DECLINED, code="http_401", permanent=False)
 
 
