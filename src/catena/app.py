@@ -143,7 +143,8 @@ async def open_app(
         stack.push_async_callback(teller.close)
         if works:
             find = ledgers.find_number
-            worker = Worker(pool, journal, catalogue.outside, find, settings, teller.tell)
+            names, tell = gateways.names, teller.tell
+            worker = Worker(pool, journal, catalogue, find, names, settings, tell)
             stack.push_async_callback(_finish, worker.close, settings.shutdown_seconds, "worker")
             sweep = Sweep(pool, intake.apply, settings.notice_sweep_items)
             theirs = partial(_list_ledgers, gateways)

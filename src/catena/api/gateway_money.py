@@ -141,7 +141,7 @@ def _tell_fees(request: DepositRequest | WithdrawalRequest) -> list[Mapping[str,
 
 def _make(definition: Definition, context: Context) -> Sequence[Operation]:
     """The chain, if its gateway takes it. Raises InvalidInput."""
-    flaws = list(find_flaws(definition.steps, context.catalogue))
+    flaws = list(find_flaws(definition.steps, context.catalogue, context.ledger.id))
     if flaws:
         raise InvalidInput(fields=[(_place(flaw.part), flaw.text) for flaw in flaws])
     return (CreateChain(new_id(CHAIN), definition, context.caller.id),)

@@ -154,10 +154,11 @@ class Outside(Protocol):
     type: StepType
 
     def check(
-        self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None
+        self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None, ledger_id: str
     ) -> Iterable[Fault]:
         """Why a step cannot ask for this, beside what its type says of both: known inputs of the
         right kinds, or expressions. `compensation`: None where there is nothing to undo.
+        `ledger_id`: whose chain it is of.
         """
 
     async def call(self, call: Call) -> Answer:

@@ -81,28 +81,28 @@ class GatewayStep:
         self._gateways = gateways
 
     def check(
-        self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None
+        self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None, ledger_id: str
     ) -> Iterator[Fault]:
         """Why a step cannot ask for this."""
         undo = _UNDONE_BY.get(self._capability)
         if compensation is not None and (undo is None or compensation != _UNDO):
             wanted = "It cannot be undone: it is the pivot." if undo is None else _SAY_UNDO
             yield Fault("compensation", wanted)
-        named = self._gateways.called(inputs["gateway"])
-        if not named:
+        gateway = self._gateways.find(ledger_id, inputs["gateway"])
+        if gateway is None:
             yield Fault("inputs/gateway", "No gateway has this name.")
+            return
         wants = {self._capability, undo} if undo is not None else {self._capability}
-        for gateway in named:
-            for missing in sorted(wants - gateway.capabilities):
-                yield Fault("inputs/gateway", f"This gateway cannot {missing}.")
-            method = inputs.get("method")
-            if method is None or find_expressions(method):
-                continue
-            if not isinstance(method, dict):
-                yield Fault("inputs/method", "A method of payment is an object.")
-                continue
-            for said in gateway.check(self._capability, method):
-                yield Fault("inputs/method", said)
+        for missing in sorted(wants - gateway.capabilities):
+            yield Fault("inputs/gateway", f"This gateway cannot {missing}.")
+        method = inputs.get("method")
+        if method is None or find_expressions(method):
+            return
+        if not isinstance(method, dict):
+            yield Fault("inputs/method", "A method of payment is an object.")
+            return
+        for said in gateway.check(self._capability, method):
+            yield Fault("inputs/method", said)
 
     async def call(self, call: Call) -> Answer:
         """Ask the gateway. That it has done something else than was asked is for a person."""
