@@ -26,6 +26,7 @@ from catena.chains import machine
 from catena.chains.books import Books
 from catena.chains.chain import Chain
 from catena.chains.definition import Definition
+from catena.chains.expressions import find_expressions
 from catena.chains.history import Failure
 from catena.chains.refusals import ChainRefusal, ChainRefused, Command
 from catena.chains.states import ChainState
@@ -83,6 +84,8 @@ class GatewayDepositRequest(DepositRequest, GatewayTerms):
     @model_validator(mode="after")
     def _fits(self) -> GatewayDepositRequest:
         _check_gateway(self, ("method", "note", "capture", "credit", "expires_seconds"))
+        if (self.capture, self.credit) == ("manual", "accepted"):
+            raise ValueError("What is captured later is credited when it is received.")
         return self
 
 
@@ -104,6 +107,8 @@ def _check_gateway(request: GatewayTerms, own: Sequence[str]) -> None:
         return
     if request.method is None:
         raise ValueError("A gateway needs a `method`.")
+    if find_expressions(request.method):
+        raise ValueError("A `method` is a constant: it has no `cel` in it.")
     for name in ("through", "effective_at"):
         if name in said:
             raise ValueError(f"`{name}` does not go with a `gateway`.")
@@ -223,7 +228,8 @@ def _cancel(request: CancelRequest, context: Context) -> Sequence[Operation]:
 def refund_operation(
     request: RefundDepositRequest, context: Context, chain: Chain
 ) -> Sequence[Operation]:
-    """The refund of a deposit whose chain this is. Raises Conflict or InvalidInput."""
+    """The refund of a deposit whose chain this is. Raises Forbidden, Conflict or InvalidInput."""
+    require(context.caller, Scope.CHAINS_CALL)
     credit, taken = chain.steps[CREDIT], charge_of(chain)
     if chain.state is not ChainState.COMPLETED or credit.entry is None:
         raise Conflict("Only a deposit that is completed is refunded.")
