@@ -31,7 +31,7 @@ from catena.chains.history import Failure
 from catena.chains.refusals import ChainRefusal, ChainRefused, Command
 from catena.chains.states import ChainState
 from catena.chains.validator import find_flaws
-from catena.errors import Conflict, InvalidInput
+from catena.errors import Conflict, InvalidFee, InvalidInput
 from catena.flows.deposit import (
     CAPTURE,
     CREDIT,
@@ -50,6 +50,7 @@ from catena.ids import CHAIN, DEPOSIT, REFUND, WITHDRAWAL, new_id
 from catena.journal import CreateChain, Operation, Result
 from catena.ledger.entries import Entry
 from catena.ledger.fees import PaidBy
+from catena.money import Currency
 
 __all__ = [
     "CANCEL_DEPOSIT",
@@ -144,6 +145,20 @@ def _tell_fees(request: DepositRequest | WithdrawalRequest) -> list[Mapping[str,
     return [fee.model_dump(mode="json", exclude_unset=True) for fee in request.fees or ()]
 
 
+def _charge_wallet(
+    request: DepositRequest | WithdrawalRequest, currency: Currency, wallet: PaidBy
+) -> int:
+    """What the wallet pays in fees, in minor units. Nobody else can pay them: what the gateway is
+    asked for is the amount. `wallet`: which side it is on. Raises InvalidFee.
+    """
+    for number, fee in enumerate(request.fees or ()):
+        if fee.paid_by not in (None, wallet):
+            sentence = f"With a `gateway` the wallet pays the fees: `{wallet}`."
+            raise InvalidFee(fields=[(f"/fees/{number}/paid_by", sentence)])
+    charged = charge_fees(request.fees, request.amount, currency, wallet)
+    return sum(fee.amount for fee in charged)
+
+
 def _make(definition: Definition, context: Context) -> Sequence[Operation]:
     """The chain, if its gateway takes it. Raises InvalidInput."""
     flaws = list(find_flaws(definition.steps, context.catalogue, context.ledger.id))
@@ -162,7 +177,7 @@ def _deposit(request: GatewayDepositRequest, context: Context) -> Sequence[Opera
         return (BUILDERS["deposit"].build(request, context),)
     require(context.caller, Scope.CHAINS_CALL)
     currency = context.currency(request.currency)
-    charge_fees(request.fees, request.amount, currency, PaidBy.DESTINATION)
+    _charge_wallet(request, currency, PaidBy.DESTINATION)
     terms = DepositTerms(
         request.gateway,
         request.account_id,
@@ -186,8 +201,7 @@ def _withdraw(request: GatewayWithdrawalRequest, context: Context) -> Sequence[O
         return (BUILDERS["withdrawal"].build(request, context),)
     require(context.caller, Scope.CHAINS_CALL)
     currency = context.currency(request.currency)
-    fees = charge_fees(request.fees, request.amount, currency, PaidBy.SOURCE)
-    on_top = sum(fee.amount for fee in fees if fee.paid_by is PaidBy.SOURCE)
+    on_top = _charge_wallet(request, currency, PaidBy.SOURCE)
     terms = WithdrawalTerms(
         request.gateway,
         request.account_id,
