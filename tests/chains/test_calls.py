@@ -9,6 +9,7 @@ import pytest
 from catena.chains import answers, calls, machine
 from catena.chains.definition import Retry, Step
 from catena.chains.history import Failure
+from catena.chains.needs import UNDOES_LATE, adapter_of
 from catena.chains.step_types import Answer, Direction, Outcome
 from catena.settings import LIMITS
 from tests.chains.shapes import WAIT, A, B, ask, call, needs, transfer
@@ -400,3 +401,12 @@ def test_what_is_said_of_a_refusal_is_bounded(code: str, detail: str, kept: str,
     story = Story(call("call"))
     story.call("call", Answer(Outcome.DECLINED, code=code, detail=detail))
     assert story.chain.failure == Failure(kept, told, "call")
+
+
+def test_what_a_worker_must_have() -> None:
+    """A step's type, or the gateway that it names; to undo another's call, what that one takes."""
+    pays = {"gateway": "desk", "amount": 1}
+    assert adapter_of("http", {"url": "u"}) == "http"
+    assert adapter_of("gateway.charge", pays) == "gateway:desk"
+    assert adapter_of(UNDOES_LATE, {"type": "gateway.charge", "inputs": pays}) == "gateway:desk"
+    assert adapter_of(UNDOES_LATE, {"type": "http", "inputs": {}}) == "http"
