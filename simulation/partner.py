@@ -91,9 +91,9 @@ class Partner:
 
     type = StepType("call", {"x": Input(Kind.ANY, required=False)}, {"ok": Kind.BOOL}, undoes=True)
 
-    def check(self, inputs: object, compensation: object) -> tuple[()]:
+    def check(self, inputs: object, compensation: object, ledger_id: str) -> tuple[()]:
         """Anything can be asked for."""
-        del inputs, compensation
+        del inputs, compensation, ledger_id
         return ()
 
     def act(self, call: Call) -> Answer:

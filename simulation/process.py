@@ -47,6 +47,12 @@ _SKEWS: Final = (0.0, 2.0, 90.0)
 """How wrong the clocks of a world's processes go, at most, in seconds."""
 
 
+def find_gateways(ledger_id: str) -> tuple[()]:
+    """A world has none."""
+    del ledger_id
+    return ()
+
+
 class Process:
     """One process. `tasks`: all of its tasks; `asleep`: None, or why nothing of it moves."""
 
@@ -75,9 +81,9 @@ class Process:
         stray.attach(catalogue)
         seconds = SETTINGS.lease_seconds, SETTINGS.call_seconds
         cards = Cards(catalogue, self._random.random, *seconds)
-        run, outside = self._context.run, catalogue.outside
+        run, find = self._context.run, self.find_ledger
         self.journal = run(self.make_journal, pool, cards)
-        self.worker = run(Worker, pool, self.journal, outside, self.find_ledger, SETTINGS)
+        self.worker = run(Worker, pool, self.journal, catalogue, find, find_gateways, SETTINGS)
 
     # --- what a twin has otherwise -----------------------------------------------------------
 
@@ -250,9 +256,9 @@ class Line:
     def __init__(self, process: Process) -> None:
         self.process = process
 
-    def check(self, inputs: object, compensation: object) -> tuple[()]:
+    def check(self, inputs: object, compensation: object, ledger_id: str) -> tuple[()]:
         """As the partner does."""
-        return self.process.world.partner.check(inputs, compensation)
+        return self.process.world.partner.check(inputs, compensation, ledger_id)
 
     async def call(self, call: Call) -> Answer:
         """Make a call, with its fate.

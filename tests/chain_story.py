@@ -46,9 +46,9 @@ class Partner:
 
     type = StepType("call", {"x": Input(Kind.ANY, required=False)}, {"ok": Kind.BOOL}, undoes=True)
 
-    def check(self, inputs: object, compensation: object) -> tuple[()]:
+    def check(self, inputs: object, compensation: object, ledger_id: str) -> tuple[()]:
         """Everything can be asked."""
-        del inputs, compensation
+        del inputs, compensation, ledger_id
         return ()
 
     async def call(self, call: Call) -> Answer:

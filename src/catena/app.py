@@ -142,8 +142,8 @@ async def open_app(
         teller = Teller(pool)
         stack.push_async_callback(teller.close)
         if works:
-            find = ledgers.find_number
-            worker = Worker(pool, journal, catalogue.outside, find, settings, teller.tell)
+            find, names = ledgers.find_number, gateways.names
+            worker = Worker(pool, journal, catalogue, find, names, settings, teller.tell)
             stack.push_async_callback(_finish, worker.close, settings.shutdown_seconds, "worker")
             sweep = Sweep(pool, intake.apply, settings.notice_sweep_items)
             theirs = partial(_list_ledgers, gateways)

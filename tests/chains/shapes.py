@@ -39,9 +39,10 @@ class Partner:
         self.type = StepType(name, inputs, results, undoes, undo or {})
 
     def check(
-        self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None
+        self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None, ledger_id: str
     ) -> Iterator[Fault]:
         """Nothing but a body that says so is wrong, and an undo."""
+        del ledger_id
         if inputs.get("body") == "wrong":
             yield Fault("inputs/body", "The body is wrong.")
         if compensation is not None and compensation.get("undo") == "wrong":

@@ -12,7 +12,7 @@ from catena.chains.definition import Definition, Step
 from catena.chains.history import Event, Failure
 from catena.chains.step_types import Answer, Call, Direction, Outcome
 from catena.chains.validator import find_flaws
-from tests.chains.books import MemoryBooks, wallet
+from tests.chains.books import LEDGER, MemoryBooks, wallet
 from tests.chains.checks import describe
 from tests.chains.shapes import CATALOGUE, A, B
 
@@ -51,7 +51,7 @@ class Story:
         self.books = MemoryBooks({A: wallet(A, 10), B: wallet(B)}, CATALOGUE)
         self.chain = Chain("cte_" + "c" * 32)
         if check:
-            assert find_flaws(steps, CATALOGUE) == []
+            assert find_flaws(steps, CATALOGUE, LEDGER) == []
         definition = Definition(steps, **rest)
         self.do(machine.create, definition, "ada")
         if not definition.open:

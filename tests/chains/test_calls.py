@@ -9,6 +9,7 @@ import pytest
 from catena.chains import answers, calls, machine
 from catena.chains.definition import Retry, Step
 from catena.chains.history import Failure
+from catena.chains.needs import UNDOES_LATE, adapter_of
 from catena.chains.step_types import Answer, Direction, Outcome
 from catena.settings import LIMITS
 from tests.chains.shapes import WAIT, A, B, ask, call, needs, transfer
@@ -118,6 +119,21 @@ def test_a_question_that_is_refused_for_now_tells_nothing(first: Answer) -> None
         asked = story.wait(60).call("call", LATER)
         assert (asked.direction, asked.key) == (LOOK_UP, lost.key)
         assert story.states()["call"] == state
+
+
+@pytest.mark.parametrize("first", [LOST, PENDING])
+def test_a_refusal_for_now_of_the_call_itself_is_tried_again(first: Answer) -> None:
+    """Found by a look-up, it is as good as the call's own answer: the policy decides."""
+    story = Story(call("call", retry=Retry(2)))
+    story.call("call", first)
+    found = LATER._replace(of_the_call=True)
+    asked = story.wait(60).call("call", found)
+    assert (asked.direction, story.states()["call"]) == (LOOK_UP, "pending")
+    again = story.wait(60).begin("call")
+    assert (again.direction, again.key.endswith(".2"), again.repeats) == (FORWARD, True, False)
+    story.answer(again, LOST)
+    story.wait(60).call("call", found)
+    assert story.state == "rolled_back"
 
 
 REFUSED = Answer(Outcome.DECLINED, code="http_401", permanent=False)
@@ -385,3 +401,12 @@ def test_what_is_said_of_a_refusal_is_bounded(code: str, detail: str, kept: str,
     story = Story(call("call"))
     story.call("call", Answer(Outcome.DECLINED, code=code, detail=detail))
     assert story.chain.failure == Failure(kept, told, "call")
+
+
+def test_what_a_worker_must_have() -> None:
+    """A step's type, or the gateway that it names; to undo another's call, what that one takes."""
+    pays = {"gateway": "desk", "amount": 1}
+    assert adapter_of("http", {"url": "u"}) == "http"
+    assert adapter_of("gateway.charge", pays) == "gateway:desk"
+    assert adapter_of(UNDOES_LATE, {"type": "gateway.charge", "inputs": pays}) == "gateway:desk"
+    assert adapter_of(UNDOES_LATE, {"type": "http", "inputs": {}}) == "http"

@@ -9,6 +9,7 @@ import pytest
 from catena.chains import machine
 from catena.chains.definition import Retry, Step
 from catena.chains.history import Failure
+from catena.chains.step_types import Answer, Direction
 from catena.ledger.accounts import AccountStatus
 from tests.chains.books import NOW
 from tests.chains.shapes import A, B, ask, call, needs, reserve, transfer
@@ -192,6 +193,21 @@ def test_a_timeout_while_the_pivot_is_out_is_only_recorded() -> None:
     story.answer(out, APPROVED)
     assert story.state == "completed"
     assert [event.to for event in story.events()][-2:] == ["failure_voided", "completed"]
+
+
+@pytest.mark.parametrize(
+    ("found", "state"), [(APPROVED, "completed"), (DECLINED, "rolled_back"), (PENDING, "executing")]
+)
+def test_a_pivot_that_is_undecided_is_asked_to_give_up(found: Answer, state: str) -> None:
+    """Cancelled meanwhile, at once; what it says then decides, and it is asked on until then."""
+    story = Story(ask("pivot", pivot=True))
+    story.call("pivot", PENDING)
+    assert story.due() == {"pivot": "look_up"}
+    story.do(machine.cancel, Failure("cancelled"), "ada")
+    assert story.begin("pivot").direction is Direction.CANCEL
+    story.answer(story.begin("pivot"), found)
+    assert story.state == state
+    assert story.due() == ({} if story.chain.is_ended else {"pivot": "cancel"})
 
 
 def test_past_the_pivot_ledger_steps_park() -> None:

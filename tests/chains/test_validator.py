@@ -87,7 +87,7 @@ def _wait(name: str = "wait", *before: str, **rest: Any) -> Step:  # noqa: ANN40
 )
 def test_a_flaw_is_found_where_it_is(steps: Sequence[Step], where: tuple[str, str]) -> None:
     """Each has the step and the part of it, and says what is wrong."""
-    flaws = find_flaws(steps, CATALOGUE)
+    flaws = find_flaws(steps, CATALOGUE, LEDGER)
     assert [(flaw.step, flaw.part) for flaw in flaws][:1] == [where]
     assert all(flaw.text for flaw in flaws)
 
@@ -120,7 +120,9 @@ def _say_often(count: int, text: str = "chain.id") -> list[dict[str, str]]:
 )
 def test_the_expressions_of_a_chain_are_bounded(steps: Sequence[Step], where: str | None) -> None:
     """All of them together, conditions and compensations too; the step where it is too much."""
-    said = [flaw.step for flaw in find_flaws(steps, CATALOGUE) if "at most, and" in flaw.text]
+    said = [
+        flaw.step for flaw in find_flaws(steps, CATALOGUE, LEDGER) if "at most, and" in flaw.text
+    ]
     assert said == ([] if where is None else [where])
 
 
@@ -132,7 +134,9 @@ def test_the_conditions_of_a_chain_that_is_started_count() -> None:
         Step("a", "chain.start", {"chain": inner}, (), ("true",)),
         Step("b", "chain.start", {"chain": inner}, needs("a")),
     ]
-    assert [flaw.step for flaw in find_flaws(steps, CATALOGUE) if "together" in flaw.text] == ["b"]
+    assert [
+        flaw.step for flaw in find_flaws(steps, CATALOGUE, LEDGER) if "together" in flaw.text
+    ] == ["b"]
 
 
 CAPTURE = {"lien": "hold", "destination_account_id": B, "amount": 1, "currency": "USD"}
@@ -146,7 +150,7 @@ def test_a_capture_is_the_pivot_or_comes_after_it(pivot: str) -> None:
         call("call", "hold", pivot=pivot == "call"),
         Step("capture", "capture", CAPTURE, needs("hold", "call"), pivot=pivot == "capture"),
     ]
-    flaws = find_flaws(steps, CATALOGUE)
+    flaws = find_flaws(steps, CATALOGUE, LEDGER)
     assert [flaw.step for flaw in flaws] == ([] if pivot else ["capture"])
 
 
@@ -160,7 +164,7 @@ def test_what_is_right_has_no_flaw() -> None:
         say("said", {"cel": "string(steps.said.amount + steps.call.amount)"}, "call", body=[CEL]),
         call("pivot", "wait", "free", pivot=True),
     ]
-    assert find_flaws(steps, CATALOGUE) == []
+    assert find_flaws(steps, CATALOGUE, LEDGER) == []
 
 
 BANK = Account("bank", AccountType.ASSET, "USD", floor=None)

@@ -102,7 +102,9 @@ def look_up(rare: str, chain: str, lien: str, moment: dt.datetime) -> dict[str, 
             connection, scribe.number, [rare, account], 1
         ),
         "what is due": lambda connection, *_: find_due_ledgers(connection),
-        "taking it": lambda connection, scribe, *_: claim_work(connection, scribe.number, 0, 15),
+        "taking it": lambda connection, scribe, *_: claim_work(
+            connection, scribe.number, 0, 15, ["call"]
+        ),
     }
 
 

@@ -23,7 +23,7 @@ from catena.chains.step_types import Answer, Input, Outcome, StepType
 class Odd:
     type = StepType("odd", {"what": Input(Kind.STRING)}, {"text": Kind.ANY, "n": Kind.INT})
 
-    def check(self, inputs, compensation):
+    def check(self, inputs, compensation, ledger_id):
         return ()
 
     async def call(self, call):

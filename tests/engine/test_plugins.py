@@ -17,9 +17,9 @@ class Plain:
     def __init__(self, name: str = "plain") -> None:
         self.type = StepType(name, {}, {})
 
-    def check(self, inputs: object, compensation: object) -> tuple[()]:
+    def check(self, inputs: object, compensation: object, ledger_id: str) -> tuple[()]:
         """All is well."""
-        del inputs, compensation
+        del inputs, compensation, ledger_id
         return ()
 
     async def call(self, call: Call) -> Answer:

@@ -27,7 +27,7 @@ APPROVED = Answer(Outcome.APPROVED, {"status": 200})
 async def take(world: World, chain: Chain) -> tuple[Work, Call]:
     """Take the chain's call as a worker does, and make it not."""
     async with world.app.pool.acquire() as connection:
-        (work,) = await claim_work(connection, world.scribe.number, 10, 15)
+        (work,) = await claim_work(connection, world.scribe.number, 10, 15, ["http"])
     act = partial(begin, step=work.step)
     call = (await world.scribe.run(chain.id, act, (work.step, work.fence))).value
     assert isinstance(call, Call)

@@ -62,10 +62,11 @@ class Desk:
     told: int = 0
 
     async def take(self, subject: Subject, outcome: Outcome, **said: Any) -> NoticeTaken:  # noqa: ANN401  # fields of a notice
-        """A fresh notice; what becomes of it."""
+        """A fresh notice, of the `gateway` or of ours; what becomes of it."""
         self.told += 1
+        gateway = said.pop("gateway", GATEWAY)
         notice = Notice(f"evt_{self.told}", subject, outcome, AT, **said)
-        return await self.intake.take(self.scribe.ledger, GATEWAY, notice)
+        return await self.intake.take(self.scribe.ledger, gateway, notice)
 
     async def make(self, definition: Definition) -> Chain:
         """A chain of ours."""

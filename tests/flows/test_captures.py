@@ -193,3 +193,15 @@ def test_a_capture_at_the_gateway_that_we_did_not_ask_for_is_listed(shop: Shop) 
     )
     assert (listed["subject"], listed["notice"]["amount"]) == ("capture", 400)
     assert balance(shop.service, wallet) == (0, 0)
+
+
+def test_what_a_payer_had_to_approve_is_captured(shop: Shop) -> None:
+    """Authorised once the payer has acted, and captured as any other."""
+    wallet = shop.funded()
+    deposit = shop.until(shop.pay_in(wallet, 1000, card("tok_action"), **MANUAL), "action_needed")
+    shop.ask(f"/v1/charges/{deposit['gateway_reference']}/act", approve=True)
+    shop.until(deposit, "authorised")
+    shop.command(deposit, "capture", amount=300)
+    assert shop.until(deposit)["state"] == "completed"
+    assert balance(shop.service, wallet) == (300, 0)
+    assert shop.counts(deposit["chain_id"]) == TAKEN

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from tests.chain_bodies import balance
 from tests.flows.cases import AMOUNT, Case, check_case
-from tests.flows.gateways import LONG, Shop, View, card
+from tests.flows.gateways import GATEWAY, LONG, Shop, View, card, to_bank
 
 DECIDED: Final = 10
 HOUR: Final = 3600
@@ -234,3 +234,45 @@ def test_what_fits_no_deposit_is_refused_before_anything_is_done(shop: Shop) -> 
         answer = shop.service.post("/v1/deposits", one)
         assert answer.status_code == 422, (one, answer.text)
     assert balance(shop.service, wallet) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("terms", "sentence"),
+    [
+        ({"method": {"cel": "1 + 1"}}, "A `method` is a constant: it has no `cel` in it."),
+        (
+            {"method": card(wires={"cel": "chain.id"})},
+            "A `method` is a constant: it has no `cel` in it.",
+        ),
+        (
+            {"method": card(), "capture": "manual", "credit": "accepted"},
+            "What is captured later is credited when it is received.",
+        ),
+    ],
+)
+def test_terms_that_cannot_be(shop: Shop, terms: dict[str, Any], sentence: str) -> None:
+    """They are refused in plain words, before anything is made."""
+    body = {"gateway": GATEWAY, "account_id": shop.funded(), "amount": 1, "currency": "USD"}
+    answer = shop.service.post("/v1/deposits", body | terms)
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"pointer": "", "detail": sentence}]
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "payer", "wallet"),
+    [
+        ("/v1/deposits", card(), "source", "destination"),
+        ("/v1/withdrawals", to_bank(), "destination", "source"),
+    ],
+)
+def test_the_wallet_pays_the_fees(
+    shop: Shop, path: str, method: dict[str, Any], payer: str, wallet: str
+) -> None:
+    """Who is behind the gateway would pay or get another amount than it is asked for."""
+    fee = {"type": "fixed", "name": "desk", "amount": 30, "paid_by": payer}
+    body = {"gateway": GATEWAY, "account_id": shop.funded(2000), "amount": 1000, "currency": "USD"}
+    answer = shop.service.post(path, {**body, "method": method, "fees": [fee]})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_fee")
+    assert answer.json()["errors"][0]["pointer"] == "/fees/0/paid_by"
+    said = shop.service.post(path, {**body, "method": method, "fees": [{**fee, "paid_by": wallet}]})
+    assert shop.until(said.json())["state"] == "completed"

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+import json
+from typing import Any, Final
+from uuid import uuid4
 
+import httpx2
 import pytest
 
+from catena.clock import system_clock
+from catena.ledger.accounts import system_account_id
+from catena.outside.signing import parse_secret, sign
 from tests.chain_bodies import balance
 from tests.flows.cases import AMOUNT
 from tests.flows.gateways import Shop, View, card, find_out, to_bank
@@ -149,3 +155,53 @@ def test_a_stranger_is_nobodys(shop: Shop) -> None:
     assert find_out(listed, lambda found: found == names)
     page = shop.service.read("/v1/notices", limit=1)
     assert (len(page["items"]), page["next"] is not None) == (1, True)
+
+
+def tell(shop: Shop, **told: object) -> tuple[int, str]:
+    """What the service says to a webhook of a dispute that is lost, and the event's id."""
+    id = f"evt_{uuid4().hex}"
+    event = {"id": id, "type": "dispute.lost", "created": "2026-03-01T12:00:00Z"}
+    thing = {"object": "dispute", "id": f"dp_{uuid4().hex}", "status": "lost", "currency": "USD"}
+    body = json.dumps({**event, "data": {**thing, "amount": 1, **told}}).encode()
+    headers = sign(parse_secret(shop.secret), id, system_clock(), body)
+    return httpx2.post(shop.hooks, content=body, headers=headers).status_code, id
+
+
+def test_a_dispute_in_a_currency_that_the_wallet_has_not(shop: Shop) -> None:
+    """It is a loss, as what a wallet lacks is: nothing of another currency is taken from it."""
+    deposit = paid_in(shop)
+    assert tell(shop, about=deposit["gateway_reference"], amount=70, currency="EUR")[0] == 200
+    (chain,) = find_out(lambda: shop.chains(CHARGEBACK, deposit["chain_id"]), bool)
+    assert chain["state"] == "completed"
+    id = system_account_id(shop.ledger, "losses", "EUR")
+    assert shop.service.read(f"/v1/accounts/{id}/balance")["posted"] == 70
+    check_wallet(shop, deposit, AMOUNT)
+
+
+def test_what_comes_to_nothing_is_listed(shop: Shop) -> None:
+    """More than the books can hold was taken back: they say no, and a person sees the notice."""
+    deposit = paid_in(shop)
+    answer, id = tell(shop, about=deposit["gateway_reference"], amount=2**63 - 1)
+    (chain,) = find_out(lambda: shop.chains(CHARGEBACK, deposit["chain_id"]), bool)
+    assert (answer, chain["state"]) == (200, "rolled_back")
+    assert id in {notice["id"] for notice in shop.unmatched()}
+    check_wallet(shop, deposit, AMOUNT)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"amount": 0},
+        {"amount": -5},
+        {"amount": 2**70},
+        {"currency": "QQQ"},
+        {"id": "dp_\0"},
+        {"id": "dp_" + "x" * 300},
+        {"reason": {"code": "\0"}},
+        {"action": {"url": "a\0b"}},
+    ],
+    ids=str,
+)
+def test_a_webhook_that_nobody_can_keep(shop: Shop, told: dict[str, Any]) -> None:
+    """It is refused as unreadable; it is signed, so its sender has to know."""
+    assert tell(shop, **told)[0] == 422

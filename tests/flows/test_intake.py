@@ -96,9 +96,24 @@ async def test_what_names_nothing_of_ours_is_listed(desk: Desk) -> None:
     assert await desk.take(Subject.CAPTURE, APPROVED, reference="cap_9", about="ch_1") == UNMATCHED
     assert await desk.take(Subject.DISPUTE, APPROVED, about="ch_1") == UNMATCHED  # no amount
     key = f"{chain.id}.nobody.forward.1"
-    assert await desk.take(Subject.CHARGE, DECLINED, key=key) == NoticeTaken(chain.id, None)
-    assert await desk.take(Subject.CHARGE, APPROVED, key=key) == NoticeTaken(chain.id, None)
-    assert len(await desk.listed()) == 7
+    assert await desk.take(Subject.CHARGE, DECLINED, key=key) == UNMATCHED
+    assert await desk.take(Subject.CHARGE, APPROVED, key=key) == UNMATCHED
+    assert len(await desk.listed()) == 9
+
+
+@pytest.mark.parametrize("outcome", [APPROVED, DECLINED, Outcome.UNKNOWN])
+async def test_nobody_speaks_of_what_another_was_asked(desk: Desk, outcome: Outcome) -> None:
+    """Another gateway's word under our key, or one of a step that asks no gateway, is listed."""
+    asked = await desk.make(deposit_of(await desk.scribe.open()))
+    await desk.scribe.run(asked.id, partial(begin, step="charge"))
+    done = await desk.deposit(await desk.scribe.open())
+    for chain in (asked, done):
+        key, by = f"{chain.id}.charge.forward.1", {"gateway": "elsewhere"}
+        assert await desk.take(Subject.CHARGE, outcome, key=key, **by, **MONEY) == UNMATCHED
+    key = f"{done.id}.credit.forward.1"
+    assert await desk.take(Subject.CHARGE, outcome, key=key, reference="x", **MONEY) == UNMATCHED
+    assert (await desk.read(asked.id)).steps["charge"].state == "executing"
+    assert len(await desk.listed()) == 3
 
 
 async def test_a_call_is_found_by_the_gateways_own_name_of_it(desk: Desk) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Final
 
 import pytest
 
 from tests.chain_bodies import balance
+from tests.contract import Contract
 from tests.flows.cases import AMOUNT
 from tests.flows.gateways import LONG, Shop, View, card, find_out
 from tests.flows.test_captures import MANUAL
 from tests.flows.test_deposits import DECIDED, HOUR, MANNERS, WIRES
+from tests.postgres import Database
+from tests.server import Client, make_key
 
 ONCE: Final = {"refund": 1}
 OUTSIDE: Final = "gateway.refunded"
@@ -242,3 +246,19 @@ def test_an_undo_that_fails_after_it_had_succeeded_is_in_suspense(shop: Shop) ->
     assert again.status_code == 200
     shop.check_since(before, AMOUNT, 0, 0, AMOUNT, AMOUNT)
     check_wallet(shop, deposit, 0)
+
+
+@pytest.mark.parametrize(("scopes", "status"), [((), 403), (("chains:call",), 202)])
+def test_who_may_refund(
+    shop: Shop, flows_database: Database, contract: Contract, scopes: Sequence[str], status: int
+) -> None:
+    """A refund sends money away, so it takes what any call to a gateway does."""
+    deposit = paid_in(shop)
+    key = make_key(flows_database.service_dsn, ("deposits:write", *scopes))
+    address = str(shop.service.http.base_url).rstrip("/")
+    client = Client(address, key.secret, shop.ledger, contract)
+    with closing(client.http):
+        answer = client.post(f"/v1/deposits/{deposit['id']}/refunds", {"amount": 1})
+    assert answer.status_code == status
+    if status == 202:
+        shop.until(answer.json(), "completed")

@@ -150,6 +150,19 @@ def test_a_withdrawal_with_a_fee_that_fails_costs_nothing(shop: Shop) -> None:
     assert shop.posted("fees") == fees + 30
 
 
+def test_a_payout_that_is_undecided_is_stopped(shop: Shop) -> None:
+    """Cancelled while it waits for its bank: the gateway is asked to stop it, and it never goes."""
+    before, wallet = shop.books(), shop.funded(FUNDED)
+    withdrawal = shop.pay_out(wallet, AMOUNT, to_bank("acct_pending", webhooks="none"))
+    shop.until_step(withdrawal, "payout", "waiting")
+    shop.command(withdrawal, "cancel", reason="Not wanted any more")
+    shop.until(withdrawal, "cancelled")
+    assert balance(shop.service, wallet) == (FUNDED, 0)
+    assert shop.counts(withdrawal["chain_id"]) == NOTHING
+    shop.advance(HOUR)
+    shop.check_since(before, 0, 0, 0, 0, 0)
+
+
 # --- money that comes back ----------------------------------------------------------------------
 
 

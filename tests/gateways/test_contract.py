@@ -53,14 +53,19 @@ async def test_tries_at_once_act_once(rig: Rig, capability: Capability) -> None:
 @pytest.mark.parametrize("capability", MONEY)
 @pytest.mark.parametrize("wish", [Wish.DECLINES, Wish.DECLINES_NOW])
 async def test_a_decline_is_certain(rig: Rig, capability: Capability, wish: Wish) -> None:
-    """A decline has a code, says whether it lasts, and nothing was done; found, it is final."""
+    """A decline has a code, says whether it lasts, and nothing was done; found, it is the same."""
     order = make_order(rig, capability, wish)
     answer = await act(rig, capability, order)
     assert (answer.outcome, answer.permanent) == (Outcome.DECLINED, wish is Wish.DECLINES)
     assert answer.code
     assert await rig.count_effects(order.key) == 0
     found = await look_up(rig, capability, order)
-    assert (found.outcome, found.code, found.permanent) == (Outcome.DECLINED, answer.code, True)
+    assert found.of_the_call
+    assert (found.outcome, found.code, found.permanent) == (
+        Outcome.DECLINED,
+        answer.code,
+        answer.permanent,
+    )
 
 
 @pytest.mark.parametrize("capability", MONEY)

@@ -85,6 +85,12 @@ async def test_an_authorisation_that_was_captured_has_nothing_to_let_go() -> Non
     assert (found.outcome, orders[0][0]) == (Outcome.APPROVED, Capability.CANCEL)
 
 
+async def test_a_method_that_was_an_expression_is_judged_before_it_is_sent() -> None:
+    """What it gave is no method of payment: nothing is sent, and nothing waits for ever."""
+    found, orders = await ask(Answer(Outcome.APPROVED), make_call(inputs={**ASKED, "method": 2}))
+    assert (found.outcome, found.code, orders) == (Outcome.DECLINED, "method_refused", [])
+
+
 @pytest.mark.parametrize("outcome", [Outcome.APPROVED, Outcome.DECLINED])
 async def test_who_is_undecided_is_asked_to_stop(outcome: Outcome) -> None:
     """Stopped, nothing was done; else its state decides."""

@@ -40,9 +40,9 @@ class Partner:
 
     type = StepType("call", {"x": Input(Kind.ANY, required=False)}, {"ok": Kind.BOOL}, undoes=True)
 
-    def check(self, inputs: object, compensation: object) -> tuple[()]:
+    def check(self, inputs: object, compensation: object, ledger_id: str) -> tuple[()]:
         """Whatever is asked for is well."""
-        del inputs, compensation
+        del inputs, compensation, ledger_id
         return ()
 
     async def call(self, call: Call) -> Answer:
@@ -119,8 +119,8 @@ async def test_an_outside_step_and_back(database: Database, *, approved: bool) -
         assert chain.state is ChainState.EXECUTING
         assert await balances(scribe, a, b) == [(700, 0), (300, 300)]
         async with scribe.pool.acquire() as connection:
-            (work,) = await claim_work(connection, scribe.number, 10, 15)
-            assert await claim_work(connection, scribe.number, 10, 15) == []
+            (work,) = await claim_work(connection, scribe.number, 10, 15, ["call"])
+            assert await claim_work(connection, scribe.number, 10, 15, ["call"]) == []
         result = await scribe.run(chain.id, partial(begin, step="call"), (work.step, work.fence))
         call = result.value
         assert isinstance(call, Call)

@@ -43,7 +43,7 @@ async def read(scribe: Scribe, chain: str) -> Chain:
 async def tick(scribe: Scribe) -> None:
     """Do what chains' clocks say is due."""
     async with scribe.pool.acquire() as connection:
-        taken = await claim_work(connection, scribe.number, 10, 15)
+        taken = await claim_work(connection, scribe.number, 10, 15, [])
     for work in taken:
         await scribe.run(work.chain, run, (work.step, work.fence))
 

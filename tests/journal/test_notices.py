@@ -32,9 +32,9 @@ class Gateway:
         "charge", {"gateway": Input(Kind.STRING)}, {"reference": Kind.STRING}, undoes=True
     )
 
-    def check(self, inputs: object, compensation: object) -> tuple[()]:
+    def check(self, inputs: object, compensation: object, ledger_id: str) -> tuple[()]:
         """Whatever is asked for is well."""
-        del inputs, compensation
+        del inputs, compensation, ledger_id
         return ()
 
     async def call(self, call: Call) -> Answer:

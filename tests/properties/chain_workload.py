@@ -38,9 +38,9 @@ class Caller:
         undoes=True,
     )
 
-    def check(self, inputs: object, compensation: object) -> tuple[()]:
+    def check(self, inputs: object, compensation: object, ledger_id: str) -> tuple[()]:
         """Anything goes."""
-        del inputs, compensation
+        del inputs, compensation, ledger_id
         return ()
 
     async def call(self, call: Call) -> Answer:

@@ -65,6 +65,10 @@ class Hands:
         """How many calls it has hands for."""
         return self.free
 
+    def knows(self, ledger_id: str, adapter: str) -> bool:
+        """All that there is."""
+        return bool(ledger_id) and adapter == "call"
+
     def take(self, ledger: Ledger, begun: Begun) -> None:
         """The call's intent is committed."""
         del ledger
@@ -161,7 +165,7 @@ class ChainWorld:
     async def claim(self, count: int) -> list[Work]:
         """Take due work."""
         async with self.watcher.acquire() as connection:
-            return await claim_work(connection, self.ledger.number, count, LEASE_SECONDS)
+            return await claim_work(connection, self.ledger.number, count, LEASE_SECONDS, ["call"])
 
     async def read(self) -> Read:
         """The ledger as it stands."""

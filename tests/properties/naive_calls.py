@@ -57,7 +57,7 @@ def due_calls(chain: NaiveChain) -> Iterator[_Due]:
         elif step.state == "unknown":
             yield _Due(step, "look_up", step.due)
         elif step.state == "waiting":
-            failed = chain.state == "failed"
+            failed = chain.state == "failed" or chain.pending is not None
             yield _Due(step, "cancel" if failed else "look_up", step.due)
         elif chain.state == "executing" and chain.is_ready(step, max(chain.now, step.due or 0)):
             yield _Due(step, "forward", step.due)

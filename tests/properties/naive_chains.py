@@ -322,13 +322,15 @@ class NaiveChain:
         """It fails, unless its pivot forbids it."""
         if self.is_past or self.state not in ("executing", "held"):
             return
-        if self.is_deciding:
-            self.pending = self.pending or code
+        if self.is_deciding and self.pending is not None:
             return
-        self.state, self.failure, self.pending = "failed", code, None
         for step in self.steps.values():
             if step.is_out and step.state == "waiting":
                 step.due = self.now
+        if self.is_deciding:
+            self.pending = code
+            return
+        self.state, self.failure, self.pending = "failed", code, None
         self.skip_rest()
 
     def skip_rest(self) -> None:

@@ -163,3 +163,5 @@ async def listening(play: Play) -> AsyncIterator[tuple[Receiver, Mapping[str, st
         finally:
             async with asyncio.timeout(_STOP_SECONDS):
                 await play.send("DELETE", f"/v1/webhook_endpoints/{endpoint['id']}")
+                # What is being sent has come then: nobody connects to who closes at that moment.
+                await play.advance(0)

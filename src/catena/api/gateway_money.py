@@ -26,11 +26,12 @@ from catena.chains import machine
 from catena.chains.books import Books
 from catena.chains.chain import Chain
 from catena.chains.definition import Definition
+from catena.chains.expressions import find_expressions
 from catena.chains.history import Failure
 from catena.chains.refusals import ChainRefusal, ChainRefused, Command
 from catena.chains.states import ChainState
 from catena.chains.validator import find_flaws
-from catena.errors import Conflict, InvalidInput
+from catena.errors import Conflict, InvalidFee, InvalidInput
 from catena.flows.deposit import (
     CAPTURE,
     CREDIT,
@@ -49,6 +50,7 @@ from catena.ids import CHAIN, DEPOSIT, REFUND, WITHDRAWAL, new_id
 from catena.journal import CreateChain, Operation, Result
 from catena.ledger.entries import Entry
 from catena.ledger.fees import PaidBy
+from catena.money import Currency
 
 __all__ = [
     "CANCEL_DEPOSIT",
@@ -83,6 +85,8 @@ class GatewayDepositRequest(DepositRequest, GatewayTerms):
     @model_validator(mode="after")
     def _fits(self) -> GatewayDepositRequest:
         _check_gateway(self, ("method", "note", "capture", "credit", "expires_seconds"))
+        if (self.capture, self.credit) == ("manual", "accepted"):
+            raise ValueError("What is captured later is credited when it is received.")
         return self
 
 
@@ -104,6 +108,8 @@ def _check_gateway(request: GatewayTerms, own: Sequence[str]) -> None:
         return
     if request.method is None:
         raise ValueError("A gateway needs a `method`.")
+    if find_expressions(request.method):
+        raise ValueError("A `method` is a constant: it has no `cel` in it.")
     for name in ("through", "effective_at"):
         if name in said:
             raise ValueError(f"`{name}` does not go with a `gateway`.")
@@ -139,9 +145,23 @@ def _tell_fees(request: DepositRequest | WithdrawalRequest) -> list[Mapping[str,
     return [fee.model_dump(mode="json", exclude_unset=True) for fee in request.fees or ()]
 
 
+def _charge_wallet(
+    request: DepositRequest | WithdrawalRequest, currency: Currency, wallet: PaidBy
+) -> int:
+    """What the wallet pays in fees, in minor units. Nobody else can pay them: what the gateway is
+    asked for is the amount. `wallet`: which side it is on. Raises InvalidFee.
+    """
+    for number, fee in enumerate(request.fees or ()):
+        if fee.paid_by not in (None, wallet):
+            sentence = f"With a `gateway` the wallet pays the fees: `{wallet}`."
+            raise InvalidFee(fields=[(f"/fees/{number}/paid_by", sentence)])
+    charged = charge_fees(request.fees, request.amount, currency, wallet)
+    return sum(fee.amount for fee in charged)
+
+
 def _make(definition: Definition, context: Context) -> Sequence[Operation]:
     """The chain, if its gateway takes it. Raises InvalidInput."""
-    flaws = list(find_flaws(definition.steps, context.catalogue))
+    flaws = list(find_flaws(definition.steps, context.catalogue, context.ledger.id))
     if flaws:
         raise InvalidInput(fields=[(_place(flaw.part), flaw.text) for flaw in flaws])
     return (CreateChain(new_id(CHAIN), definition, context.caller.id),)
@@ -157,7 +177,7 @@ def _deposit(request: GatewayDepositRequest, context: Context) -> Sequence[Opera
         return (BUILDERS["deposit"].build(request, context),)
     require(context.caller, Scope.CHAINS_CALL)
     currency = context.currency(request.currency)
-    charge_fees(request.fees, request.amount, currency, PaidBy.DESTINATION)
+    _charge_wallet(request, currency, PaidBy.DESTINATION)
     terms = DepositTerms(
         request.gateway,
         request.account_id,
@@ -181,8 +201,7 @@ def _withdraw(request: GatewayWithdrawalRequest, context: Context) -> Sequence[O
         return (BUILDERS["withdrawal"].build(request, context),)
     require(context.caller, Scope.CHAINS_CALL)
     currency = context.currency(request.currency)
-    fees = charge_fees(request.fees, request.amount, currency, PaidBy.SOURCE)
-    on_top = sum(fee.amount for fee in fees if fee.paid_by is PaidBy.SOURCE)
+    on_top = _charge_wallet(request, currency, PaidBy.SOURCE)
     terms = WithdrawalTerms(
         request.gateway,
         request.account_id,
@@ -223,7 +242,8 @@ def _cancel(request: CancelRequest, context: Context) -> Sequence[Operation]:
 def refund_operation(
     request: RefundDepositRequest, context: Context, chain: Chain
 ) -> Sequence[Operation]:
-    """The refund of a deposit whose chain this is. Raises Conflict or InvalidInput."""
+    """The refund of a deposit whose chain this is. Raises Forbidden, Conflict or InvalidInput."""
+    require(context.caller, Scope.CHAINS_CALL)
     credit, taken = chain.steps[CREDIT], charge_of(chain)
     if chain.state is not ChainState.COMPLETED or credit.entry is None:
         raise Conflict("Only a deposit that is completed is refunded.")

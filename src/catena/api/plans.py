@@ -190,7 +190,7 @@ def read_plan(requests: Sequence[StepBody], context: Context, *, before: bool = 
         raise InvalidChain(fields=[("/steps", sentence)])
     flaws = list(_find_bad_constants(plan.steps, context))
     if not before:
-        flaws += find_flaws(plan.steps, context.catalogue)
+        flaws += find_flaws(plan.steps, context.catalogue, context.ledger.id)
     if flaws:
         raise InvalidChain(fields=explain_flaws(plan.places, flaws))
     return plan

@@ -49,7 +49,8 @@ def answer(
     if run is None:
         return False
     found = tidy_answer(found)
-    if direction.asks and found.outcome is Outcome.DECLINED and not found.permanent:
+    certain = found.permanent or found.of_the_call or not direction.asks
+    if found.outcome is Outcome.DECLINED and not certain:
         # That may be said of the question: nothing is re-keyed or undone for it.
         found = found._replace(outcome=Outcome.UNKNOWN)
     if direction.is_forward:

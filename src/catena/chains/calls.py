@@ -59,7 +59,9 @@ def _direction_of(chain: Chain, step: StepRun, now: dt.datetime) -> Direction | 
         case StepState.UNKNOWN:
             return Direction.LOOK_UP
         case StepState.WAITING:
-            return Direction.CANCEL if chain.state is ChainState.FAILED else Direction.LOOK_UP
+            # While the pivot is out nothing else is: a failure that waits for it is its to avert.
+            fails = chain.state is ChainState.FAILED or chain.pending_failure is not None
+            return Direction.CANCEL if fails else Direction.LOOK_UP
         case StepState.PENDING if chain.state is ChainState.EXECUTING:
             late = max(now, step.due_at) if step.due_at is not None else now
             return Direction.FORWARD if is_ready(chain, step, late) else None

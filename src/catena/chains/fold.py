@@ -123,11 +123,8 @@ def _end_hold(chain: Chain) -> None:
 
 def _fail(chain: Chain, told: Told) -> None:
     _end_hold(chain)
-    chain.failure = Failure.read(told.data)
-    chain.pending_failure = None
-    for run in chain.steps.values():
-        if run.state is StepState.WAITING and run.is_out:
-            run.due_at = told.at  # the partner is asked to cancel
+    _record_failure(chain, told)
+    chain.failure, chain.pending_failure = chain.pending_failure, None
 
 
 def _complete(chain: Chain, told: Told) -> None:
@@ -142,6 +139,9 @@ def _roll_back(chain: Chain, told: Told) -> None:
 
 def _record_failure(chain: Chain, told: Told) -> None:
     chain.pending_failure = Failure.read(told.data)
+    for run in chain.steps.values():
+        if run.state is StepState.WAITING and run.is_out:
+            run.due_at = told.at  # the partner is asked to cancel
 
 
 def _void_failure(chain: Chain, told: Told) -> None:

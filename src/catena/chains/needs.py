@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CORRECTING",
+    "UNDOES_LATE",
+    "adapter_of",
+    "name_adapter",
     "named_accounts",
     "named_entries",
     "references_of",
@@ -103,6 +106,23 @@ def named_entries(steps: Iterable[Step]) -> Iterator[str]:
 
 CORRECTING: Final = frozenset({"reversal", "refund"})
 """The step types that correct an entry which is not their chain's own."""
+
+
+def adapter_of(type: str, inputs: Mapping[str, Any]) -> str:
+    """What a worker must have to make a step's calls: its type, or the gateway that it names."""
+    if type == UNDOES_LATE:
+        return adapter_of(inputs["type"], inputs["inputs"])
+    gateway = inputs.get("gateway")
+    return name_adapter(gateway) if type.startswith("gateway.") and gateway else type
+
+
+UNDOES_LATE: Final = "late_approval.undo"
+"""The step type that has another step's call undone; its `type` and `inputs` are of that one."""
+
+
+def name_adapter(gateway: str) -> str:
+    """What a worker has that knows the gateway with this name."""
+    return f"gateway:{gateway}"
 
 
 def references_of(chain: Chain) -> set[tuple[str, str, str]]:

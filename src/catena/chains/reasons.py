@@ -44,4 +44,5 @@ def tidy_answer(found: Answer) -> Answer:
         code,
         tidy_reason(detail) if isinstance(detail, str) else "",
         permanent=bool(found.permanent),
+        of_the_call=bool(found.of_the_call),
     )

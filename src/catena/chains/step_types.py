@@ -132,8 +132,8 @@ class Outcome(StrEnum):
 class Answer(NamedTuple):
     """A partner's answer. `permanent`: it will say the same again. `result` is JSON.
 
-    To a look-up or a cancellation only a permanent refusal tells what became of the call; one for
-    now says as little as no answer.
+    To a look-up or a cancellation a refusal for now says as little as no answer, unless it is
+    certainly `of_the_call`, and not of the question.
     """
 
     outcome: Outcome
@@ -141,6 +141,7 @@ class Answer(NamedTuple):
     code: str = ""
     detail: str = ""
     permanent: bool = True
+    of_the_call: bool = False
 
 
 class Outside(Protocol):
@@ -153,10 +154,11 @@ class Outside(Protocol):
     type: StepType
 
     def check(
-        self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None
+        self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None, ledger_id: str
     ) -> Iterable[Fault]:
         """Why a step cannot ask for this, beside what its type says of both: known inputs of the
         right kinds, or expressions. `compensation`: None where there is nothing to undo.
+        `ledger_id`: whose chain it is of.
         """
 
     async def call(self, call: Call) -> Answer:

@@ -7,7 +7,7 @@ past the pivot its ledger steps are always paid. Rules: SPEC 3.2, 3.3.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -54,10 +54,13 @@ _RESERVED: Final = frozenset(_RESERVED_WORDS.split())
 """Words that CEL keeps for itself."""
 
 
-def find_flaws(steps: Sequence[Step], catalogue: Catalogue) -> list[Flaw]:
+def find_flaws(
+    steps: Sequence[Step], catalogue: Catalogue, ledger_id: str, judged: Container[str] = ()
+) -> list[Flaw]:
     """Every flaw that can be seen without the books, in the order of the steps.
 
-    `steps` are all of the chain's, those that it has done among them.
+    `steps` are all of the chain's, those that it has done among them. Those that are `judged` have
+    passed their types' own checks, which may have changed since.
     """
     by_name = {step.name: step for step in steps}
     flaws = list(_find_names(steps))
@@ -73,8 +76,8 @@ def find_flaws(steps: Sequence[Step], catalogue: Catalogue) -> list[Flaw]:
         return flaws  # before the first is compiled
     for step in steps:
         found = list(_find_inputs(step, by_name, catalogue))
-        if not found and step.family is Family.OUTSIDE:
-            found = list(_find_faults(step, catalogue))
+        if not found and step.family is Family.OUTSIDE and step.name not in judged:
+            found = list(_find_faults(step, catalogue, ledger_id))
         flaws += found
     return flaws + list(_find_pivot(by_name))
 
@@ -164,10 +167,10 @@ def _find_inputs(step: Step, steps: Steps, catalogue: Catalogue) -> Iterator[Fla
     yield from _find_rest(step, type)
 
 
-def _find_faults(step: Step, catalogue: Catalogue) -> Iterator[Flaw]:
+def _find_faults(step: Step, catalogue: Catalogue, ledger_id: str) -> Iterator[Flaw]:
     """What the type itself finds in inputs that are of the right kinds."""
     undo = None if step.compensation == NOTHING else step.compensation
-    for part, text in catalogue.outside[step.type].check(step.inputs, undo):
+    for part, text in catalogue.outside[step.type].check(step.inputs, undo, ledger_id):
         yield Flaw(step.name, part, text)
 
 
@@ -347,7 +350,7 @@ def find_appended_flaws(chain: Chain, steps: Sequence[Step], books: Books) -> li
     before = [run.definition for run in chain.steps.values()]
     names = {step.name for step in steps}
     everything = [*before, *chain.place(steps)]
-    flaws = find_flaws(everything, books.catalogue)
+    flaws = find_flaws(everything, books.catalogue, books.ledger_id, chain.steps)
     if not flaws:
         by_name = {step.name: step for step in everything}
         flaws += find_uncovered(by_name, books.accounts, (books.ledger_id, books.assets))

@@ -7,7 +7,7 @@ journal's, which checks the fence.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -16,7 +16,15 @@ from catena.ids import CHAIN
 if TYPE_CHECKING:
     from catena.db.pool import Connection
 
-__all__ = ["CHANNEL", "Work", "claim_work", "find_due_ledgers", "listening", "tell_workers"]
+__all__ = [
+    "CHANNEL",
+    "Work",
+    "claim_work",
+    "find_due_ledgers",
+    "find_left",
+    "listening",
+    "tell_workers",
+]
 
 CHANNEL: Final = "catena_work"
 """Where processes tell each other that there is work: a hint, never the truth."""
@@ -42,16 +50,30 @@ async def find_due_ledgers(connection: Connection) -> list[int]:
 
 
 async def claim_work(
-    connection: Connection, ledger: int, count: int, lease_seconds: float
+    connection: Connection, ledger: int, count: int, lease_seconds: float, adapters: Sequence[str]
 ) -> list[Work]:
-    """Take so many pieces of due work at most, those that have waited longest first."""
+    """Take so many pieces of due work at most, of those that these adapters can do; those that have
+    waited longest first.
+    """
     rows = await connection.fetch(
-        "SELECT chain_id, step, fence FROM work_claim($1, $2, $3)",
+        "SELECT chain_id, step, fence FROM work_claim($1, $2, $3, $4)",
         ledger,
         count,
         dt.timedelta(seconds=lease_seconds),
+        ["", *adapters],
     )
     return [Work(CHAIN + row["chain_id"].hex, row["step"], row["fence"]) for row in rows]
+
+
+async def find_left(connection: Connection, ledger: int, adapters: Sequence[str]) -> list[str]:
+    """The adapters, other than these, that due work of the ledger waits for."""
+    rows = await connection.fetch(
+        "SELECT DISTINCT adapter FROM work WHERE ledger_id = $1 AND due_at <= clock_timestamp()"
+        " AND adapter <> ALL ($2::text[]) ORDER BY adapter",
+        ledger,
+        ["", *adapters],
+    )
+    return [row["adapter"] for row in rows]
 
 
 async def tell_workers(connection: Connection) -> None:

@@ -79,28 +79,31 @@ class ChainStep:
         self._find_ledger = find_ledger
 
     def check(
-        self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None
+        self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None, ledger_id: str
     ) -> Iterator[Fault]:
         """Why a step cannot ask for this."""
         # What expressions of ours give in it is known only when it is started.
-        plan = inputs.get("chain")
-        yield from self._check_plan("inputs/chain", plan, whole=not find_expressions(plan))
+        plan, there = inputs.get("chain"), inputs.get("ledger_id") or ledger_id
+        whole = not find_expressions(plan)
+        yield from self._check_plan("inputs/chain", plan, there, whole=whole)
         if compensation is None or compensation == _CANCEL:
             return
         if compensation.keys() == {"chain"}:
-            yield from self._check_plan("compensation/chain", compensation["chain"])
+            yield from self._check_plan("compensation/chain", compensation["chain"], there)
         else:
             text = 'The compensation is a `chain` to start, or {"type": "cancel"}.'
             yield Fault("compensation", text)
 
-    def _check_plan(self, part: str, plan: object, *, whole: bool = True) -> Iterator[Fault]:
+    def _check_plan(
+        self, part: str, plan: object, ledger_id: str, *, whole: bool = True
+    ) -> Iterator[Fault]:
         try:
             definition = _read_plan(plan)
         except (KeyError, TypeError, AttributeError):
             yield Fault(part, "The chain to start is not one.")
             return
         if whole:
-            for flaw in find_flaws(definition.steps, self._catalogue):
+            for flaw in find_flaws(definition.steps, self._catalogue, ledger_id):
                 yield Fault(part, f"In the chain to start, {flaw.step}: {flaw.text}")
 
     async def call(self, call: Call) -> Answer:
@@ -133,7 +136,7 @@ class ChainStep:
             definition = _read_plan(words["chain"])
         except (KeyError, TypeError, AttributeError):
             return Answer(Outcome.DECLINED, code="invalid_chain", detail="It is no chain.")
-        flaws = find_flaws(definition.steps, self._catalogue)
+        flaws = find_flaws(definition.steps, self._catalogue, ledger.id)
         if flaws:
             return Answer(Outcome.DECLINED, code="invalid_chain", detail=flaws[0].text)
         result = await self._journal.ask(

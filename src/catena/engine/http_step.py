@@ -70,9 +70,10 @@ class HttpStep:
         self._clock = clock
 
     def check(
-        self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None
+        self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None, ledger_id: str
     ) -> Iterator[Fault]:
         """Why a step cannot ask for this."""
+        del ledger_id
         for part, words in (("inputs", inputs), ("compensation", compensation or {})):
             if words.get("method", "POST") not in HTTP_METHODS:
                 yield Fault(f"{part}/method", f"The method is one of {', '.join(HTTP_METHODS)}.")

@@ -14,6 +14,7 @@ from catena.chains.answers import is_stray
 from catena.chains.chain import Chain
 from catena.chains.definition import Definition, Retry, Step
 from catena.chains.expressions import Broken, Kind
+from catena.chains.needs import UNDOES_LATE
 from catena.chains.resolve import resolve_undo
 from catena.chains.step_types import (
     NOTHING,
@@ -78,7 +79,7 @@ class StrayStep:
     """The step that has the partner undo it. Never asked for by a caller."""
 
     type = StepType(
-        f"{STRAY_TYPE}.undo",
+        UNDOES_LATE,
         {
             "type": Input(Kind.STRING, constant=True),
             "call": Input(Kind.ANY, constant=True),
@@ -97,10 +98,10 @@ class StrayStep:
         self._catalogue = catalogue
 
     def check(
-        self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None
+        self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None, ledger_id: str
     ) -> Iterable[Fault]:
         """Nobody may ask for it."""
-        del inputs, compensation
+        del inputs, compensation, ledger_id
         return [Fault("type", "This step is made by Catena alone.")]
 
     async def call(self, call: Call) -> Answer:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -17,18 +17,19 @@ import structlog
 from catena.chains.answers import answer
 from catena.chains.calls import begin
 from catena.chains.machine import run
+from catena.chains.needs import name_adapter
 from catena.chains.reasons import tidy_answer
-from catena.chains.step_types import Answer, Call, Catalogue, Outcome, Outside
+from catena.chains.step_types import Answer, Call, Catalogue, Outcome
 from catena.clock import monotonic
 from catena.db.pool import is_lost
-from catena.db.work import Work, claim_work, find_due_ledgers
+from catena.db.work import Work, claim_work, find_due_ledgers, find_left
 from catena.engine.stray import define_stray, stray_id
 from catena.errors import CatenaError
 from catena.journal import ChainResult, RunChain
 
 if TYPE_CHECKING:
     from catena.db.installation import Ledger
-    from catena.db.pool import Pool
+    from catena.db.pool import Connection, Pool
     from catena.journal import Journal
     from catena.journal.cards import Begun
     from catena.settings import Settings
@@ -38,34 +39,41 @@ __all__ = ["Worker"]
 _REST_SECONDS: Final = 0.5
 """Pause after the database was lost."""
 
+_LOOK_SECONDS: Final = 10.0
+"""How often it is looked for work that this process leaves to others, at most."""
+
 _log = structlog.get_logger(__name__)
 
 
 class Worker:
-    """The worker of this process. `find_ledger` gives a ledger by its number; `tell` those of other
-    processes that there is work here which this one has no hands for.
+    """The worker of this process. `find_ledger` gives a ledger by its number, `find_gateways` the
+    names of those that this process knows of a ledger, by its id; `tell` those of other processes
+    that there is work here which this one has no hands for.
     """
 
     def __init__(
         self,
         pool: Pool,
         journal: Journal,
-        outside: Mapping[str, Outside],
+        catalogue: Catalogue,
         find_ledger: Callable[[int], Awaitable[Ledger | None]],
+        find_gateways: Callable[[str], Sequence[str]],
         settings: Settings,
         tell: Callable[[], None] = lambda: None,
     ) -> None:
         self._pool = pool
         self._journal = journal
-        self._outside = outside
-        self._catalogue = Catalogue(outside.values())
+        self._catalogue = catalogue
         self._find_ledger = find_ledger
+        self._find_gateways = find_gateways
         self._settings = settings
         self._tell = tell
         self._wake = asyncio.Event()
         self._left = False
         self._closing = False
         self._under_way: set[asyncio.Task[None]] = set()
+        self._left_to_others: set[tuple[str, str]] = set()
+        self._look_at: dict[str, float] = {}
         self._task = asyncio.create_task(self._run(), name="worker")
         journal.on_work(self._hear)
         journal.give_calls(self)
@@ -82,6 +90,14 @@ class Worker:
     def room(self) -> int:
         """How many calls it has hands for now."""
         return 0 if self._closing else max(0, self._settings.worker_calls - len(self._under_way))
+
+    def knows(self, ledger_id: str, adapter: str) -> bool:
+        """Whether it can make the calls that this takes, in this ledger."""
+        return adapter in self._list_adapters(ledger_id)
+
+    def _list_adapters(self, ledger_id: str) -> list[str]:
+        """What it has for a ledger's work."""
+        return [*self._catalogue.outside, *map(name_adapter, self._find_gateways(ledger_id))]
 
     def take(self, ledger: Ledger, begun: Begun) -> None:
         """Make a call whose intent is committed; one that comes too late others look up."""
@@ -131,12 +147,29 @@ class Worker:
             room = self.room()
             if ledger is None or not room:
                 continue
+            adapters = self._list_adapters(ledger.id)
             async with self._pool.acquire() as connection:
-                taken = await claim_work(connection, number, room, self._settings.lease_seconds)
+                lease = self._settings.lease_seconds
+                taken = await claim_work(connection, number, room, lease, adapters)
+                if len(taken) < room:
+                    await self._tell_left(connection, ledger, adapters)
             for work in taken:
                 self._go(self._seeing_to(work, self._do(ledger, work)))
             took += len(taken)
         return took
+
+    async def _tell_left(
+        self, connection: Connection, ledger: Ledger, adapters: Sequence[str]
+    ) -> None:
+        """Say once that there is work of which this process knows nothing; look now and then."""
+        now = monotonic()
+        if now < self._look_at.get(ledger.id, now):
+            return
+        self._look_at[ledger.id] = now + _LOOK_SECONDS
+        for adapter in await find_left(connection, ledger.number, adapters):
+            if (ledger.id, adapter) not in self._left_to_others:
+                self._left_to_others.add((ledger.id, adapter))
+                _log.warning("work_left_to_others", ledger=ledger.id, adapter=adapter)
 
     def _go(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(work)
@@ -183,7 +216,7 @@ class Worker:
 
     async def _call(self, call: Call, began: float) -> Answer:
         """Call the partner, with no transaction open. Whatever happens is an answer."""
-        outside = self._outside.get(call.type)
+        outside = self._catalogue.outside.get(call.type)
         if outside is None:
             return Answer(Outcome.UNKNOWN, code="unknown_step_type")  # another worker may know it
         left = call.timeout_seconds - (monotonic() - began)

@@ -18,7 +18,7 @@ from catena.db.notices import Told
 from catena.db.read.chains import read_chain
 from catena.flows.lines import HOLDING, OURS, move, sent
 from catena.flows.notices import describe_notice
-from catena.flows.reactions import Moved, came_in
+from catena.flows.reactions import Moved, came_in, touched_by
 from catena.gateways.bank.accounts import mask_iban
 from catena.gateways.bank.matching import find_candidates, match_credit, read_credit
 from catena.gateways.contract import Subject
@@ -85,7 +85,8 @@ async def take_credit(
         return came_in(moved, wallet, accounts) if comes else _reversed(moved)
 
     id = derive_within(CHAIN, since, "credit", gateway, notice.id)
-    follow = Follow(id, gateway, [wallet] if wallet and comes else [], define)
+    touched = touched_by(moved, wallet if comes else None, ledger.id)
+    follow = Follow(id, gateway, touched, define)
     told = Told(gateway, notice.id, notice.subject, describe_notice(notice))
     result = await journal.ask(ledger, TakeNotice(told, follow=follow))
     assert isinstance(result, ChainResult)  # noqa: S101  # what the operation gives

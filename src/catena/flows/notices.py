@@ -22,6 +22,7 @@ from catena.chains.calls import Key, read_key
 from catena.chains.chain import Chain, StepRun
 from catena.chains.definition import Definition
 from catena.chains.history import Failure
+from catena.chains.needs import adapter_of, name_adapter
 from catena.chains.states import StepState
 from catena.chains.step_types import Answer, Call, Catalogue, Direction, Outcome
 from catena.db.notices import Told, find_named
@@ -175,9 +176,10 @@ class Intake:
             if run is not None and run.definition.type == AUTHORISE:
                 tell = partial(_hear_of_end, key=key, found=found, by=told.gateway)
             elif run is not None:
-                follow = _undone(told.gateway, key, notice, chain, run)
+                follow = _undone(told.gateway, key, notice, chain, run, ledger.id)
         undoes = notice.outcome is not Outcome.APPROVED
-        return TakeNotice(told, key.chain, tell, undoes, follow)
+        fits = partial(_has_asked, key=key, gateway=told.gateway)
+        return TakeNotice(told, key.chain, tell, undoes, follow, fits)
 
     def _stray(self, ledger: Ledger, key: Key, notice: Notice, found: Answer) -> Follow | None:
         """An approval that came too late is made good by a chain of its own, as the engine does."""
@@ -228,7 +230,7 @@ class Intake:
         word, taking, regaining = _REVERSALS[notice.subject]
         taken = derive_within(CHAIN, chain.id, word, told.gateway, moved.reference)
         wallet = wallet_of(chain)
-        accounts = [wallet] if wallet else []
+        accounts = reactions.touched_by(moved, wallet, ledger.id)
         if notice.outcome is Outcome.APPROVED:
 
             def take_back(_: Chain | None, accounts: Mapping[str, Account]) -> Definition:
@@ -245,6 +247,14 @@ class Intake:
 
         won = derive_within(CHAIN, chain.id, f"{word}_won", told.gateway, moved.reference)
         return TakeNotice(told, taken, follow=Follow(won, told.gateway, accounts, win_back))
+
+
+def _has_asked(chain: Chain, key: Key, gateway: str) -> bool:
+    """Whether this gateway was asked under this key: what others say of it tells nothing."""
+    run = chain.steps.get(key.step)
+    if run is None:
+        return False
+    return adapter_of(run.definition.type, run.definition.inputs) == name_adapter(gateway)
 
 
 def _hear(chain: Chain, books: Books, key: Key, found: Answer) -> bool:
@@ -272,7 +282,9 @@ def _hear_of_end(chain: Chain, books: Books, key: Key, found: Answer, by: str) -
     return True
 
 
-def _undone(gateway: str, key: Key, notice: Notice, chain: Chain, run: StepRun) -> Follow | None:
+def _undone(
+    gateway: str, key: Key, notice: Notice, chain: Chain, run: StepRun, ledger_id: str
+) -> Follow | None:
     """What was approved is refused after all: the money is back where it came from."""
     if key.round != (run.round if key.forward else run.undo_round):
         return None
@@ -293,7 +305,7 @@ def _undone(gateway: str, key: Key, notice: Notice, chain: Chain, run: StepRun) 
 
     way = () if key.forward else ("undo",)
     id = derive_within(CHAIN, chain.id, "undone", gateway, key.step, *way)
-    return Follow(id, gateway, [wallet] if wallet else [], define)
+    return Follow(id, gateway, reactions.touched_by(moved, wallet, ledger_id), define)
 
 
 def _moved(gateway: str, notice: Notice, known: Mapping[str, Any], about: str) -> Moved | None:

@@ -16,7 +16,13 @@ from catena.flows.deposit import CREDIT, DEPOSIT
 from catena.flows.lines import HOLDING, OURS, move, received, sent
 from catena.flows.refund import REFUND
 from catena.flows.withdrawal import WITHDRAWAL
-from catena.ledger.accounts import Account, AccountStatus, SystemRole
+from catena.ledger.accounts import (
+    Account,
+    AccountStatus,
+    SystemRole,
+    clearing_of,
+    system_account_id,
+)
 
 __all__ = [
     "CAME_BACK",
@@ -27,6 +33,7 @@ __all__ = [
     "came_back",
     "came_in",
     "taken_back",
+    "touched_by",
     "wallet_of",
     "won_back",
 ]
@@ -71,6 +78,13 @@ def wallet_of(chain: Chain) -> str | None:
     return str(found)
 
 
+def touched_by(moved: Moved, wallet: str | None, ledger_id: str) -> list[str]:
+    """The accounts that a reaction may post to: read before, it is booked in the same commit."""
+    roles = (clearing_of(moved.gateway), HOLDING, _LOSSES, _SUSPENSE)
+    found = [system_account_id(ledger_id, role, moved.currency) for role in roles]
+    return [*found, wallet] if wallet else found
+
+
 def came_back(moved: Moved, wallet: str | None, accounts: Mapping[str, Account]) -> Definition:
     """What had been paid out is with us again: it is the wallet's, or in suspense."""
     first = _received(moved)
@@ -83,7 +97,8 @@ def taken_back(
     """What had been charged is the payer's again: out of the wallet as far as it goes."""
     account = accounts.get(wallet or "")
     there = 0
-    if account is not None and account.status is AccountStatus.ACTIVE:
+    fits = account is not None and account.currency == moved.currency
+    if account is not None and fits and account.status is AccountStatus.ACTIVE:
         there = max(0, min(account.available or 0, moved.amount))
     steps = []
     if account is not None and there:

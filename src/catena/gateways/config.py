@@ -91,6 +91,6 @@ def connect_gateway(config: GatewayConfig, client: OutsideClient, clock: Clock) 
         raise
     except CatenaError as error:
         raise SetupError(f"The gateway {config.name}: {error.detail}") from error
-    except TypeError as error:
+    except (TypeError, AttributeError) as error:  # the latter: of an option that is no text
         told = str(error).partition(") ")[2] or str(error)
         raise SetupError(f"The gateway {config.name}: {told}") from error

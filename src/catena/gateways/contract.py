@@ -7,12 +7,16 @@ gateway's own words; whatever may or may not have been done is unknown. Nothing 
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from catena.chains.step_types import Answer, Outcome
+from catena.errors import CatenaError
+from catena.money import check_amount, iso_currency
+from catena.settings import LIMITS
 
 __all__ = [
     "ALREADY_CAPTURED",
@@ -27,6 +31,7 @@ __all__ = [
     "Subject",
     "UnreadableWebhook",
     "WebhookReader",
+    "check_notice",
 ]
 
 
@@ -153,6 +158,24 @@ class ForgedWebhook(Exception):
 
 class UnreadableWebhook(Exception):
     """It is signed, and not what the gateway is documented to send."""
+
+
+def check_notice(notice: Notice) -> Notice:
+    """The notice, if its amount is one and its texts can be kept. Raises UnreadableWebhook."""
+    names = (notice.id, notice.key, notice.reference, notice.about)
+    try:
+        if notice.amount is not None:
+            check_amount(notice.amount)
+        if notice.currency is not None:
+            iso_currency(notice.currency)
+        told = json.dumps([*names, notice.code, notice.text, notice.details], ensure_ascii=False)
+        told.encode()
+    except (CatenaError, UnicodeEncodeError):  # the latter: half of a character
+        raise UnreadableWebhook("Its amount, or a text, is none.") from None
+    longest = max(len(name) for name in names if name is not None)
+    if "\\u0000" in told or longest > LIMITS.reference_characters:
+        raise UnreadableWebhook("It has a text that nobody can keep.")
+    return notice
 
 
 WebhookReader = Callable[[Mapping[str, str], bytes, dt.datetime], Sequence[Notice]]

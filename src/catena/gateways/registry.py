@@ -50,9 +50,9 @@ class Gateways:
         """The one that webhooks with this id are of."""
         return self._by_id.get(id)
 
-    def called(self, name: str) -> list[Gateway]:
-        """Those with this name, of whichever ledger."""
-        return [one.gateway for one in self if one.gateway.name == name]
+    def names(self, ledger: str) -> list[str]:
+        """What the ledger's are called."""
+        return [name for of, name in self._by_place if of == ledger]
 
     def __iter__(self) -> Iterator[Connection]:
         """Every one, in the order in which they were taken in."""

@@ -81,28 +81,31 @@ class GatewayStep:
         self._gateways = gateways
 
     def check(
-        self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None
+        self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None, ledger_id: str
     ) -> Iterator[Fault]:
         """Why a step cannot ask for this."""
         undo = _UNDONE_BY.get(self._capability)
         if compensation is not None and (undo is None or compensation != _UNDO):
             wanted = "It cannot be undone: it is the pivot." if undo is None else _SAY_UNDO
             yield Fault("compensation", wanted)
-        named = self._gateways.called(inputs["gateway"])
-        if not named:
+        gateway = self._gateways.find(ledger_id, inputs["gateway"])
+        if gateway is None:
             yield Fault("inputs/gateway", "No gateway has this name.")
+            return
         wants = {self._capability, undo} if undo is not None else {self._capability}
-        for gateway in named:
-            for missing in sorted(wants - gateway.capabilities):
-                yield Fault("inputs/gateway", f"This gateway cannot {missing}.")
-            method = inputs.get("method")
-            if method is None or find_expressions(method):
-                continue
-            if not isinstance(method, dict):
-                yield Fault("inputs/method", "A method of payment is an object.")
-                continue
-            for said in gateway.check(self._capability, method):
+        for missing in sorted(wants - gateway.capabilities):
+            yield Fault("inputs/gateway", f"This gateway cannot {missing}.")
+        if not find_expressions(inputs.get("method")):
+            for said in self._blame(gateway, inputs):
                 yield Fault("inputs/method", said)
+
+    def _blame(self, gateway: Gateway, inputs: Mapping[str, Any]) -> Iterator[str]:
+        """Why this is no method of payment, in sentences."""
+        method = inputs.get("method")
+        if isinstance(method, dict):
+            yield from gateway.check(self._capability, method)
+        elif method is not None:
+            yield "A method of payment is an object."
 
     async def call(self, call: Call) -> Answer:
         """Ask the gateway. That it has done something else than was asked is for a person."""
@@ -116,6 +119,9 @@ class GatewayStep:
             return Answer(Outcome.UNKNOWN, code="unknown_gateway")  # another worker may know it
         match call.direction:
             case Direction.FORWARD:
+                said = None if call.repeats else next(self._blame(gateway, call.inputs), None)
+                if said is not None:  # it was an expression until now
+                    return Answer(Outcome.DECLINED, code="method_refused", detail=said)
                 return await gateway.acts[self._capability](_order(call))
             case Direction.LOOK_UP:
                 return await gateway.look_ups[self._capability](_order(call))

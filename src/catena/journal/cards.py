@@ -60,6 +60,9 @@ class Taker(Protocol):
     def room(self) -> int:
         """How many calls it has hands for now."""
 
+    def knows(self, ledger_id: str, adapter: str) -> bool:
+        """Whether it can make the calls that this takes, in this ledger."""
+
     def take(self, ledger: Ledger, begun: Begun) -> None:
         """Make a call whose intent is committed."""
 
@@ -80,6 +83,10 @@ class Cards:
     def room(self) -> int:
         """How many calls may be begun in one commit."""
         return self.taker.room() if self.taker is not None else 0
+
+    def knows(self, ledger_id: str, adapter: str) -> bool:
+        """Whether the worker of this process can make such calls."""
+        return self.taker is not None and self.taker.knows(ledger_id, adapter)
 
 
 class ChainMoved(NamedTuple):

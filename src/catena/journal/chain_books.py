@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from catena.chains.books import Entry, How, make_proceeds
 from catena.chains.chain import Chain, StepRun
+from catena.chains.definition import Step
+from catena.chains.needs import adapter_of
 from catena.db.inbox import Message
 from catena.db.write import Mark, WriteSet
 from catena.ids import ACCOUNT, is_id, position_of
@@ -158,10 +160,13 @@ class ChainBooks:
                 del self._book.touched[id]
         self._work.rewind(written)
 
-    def takes_call(self) -> bool:
-        """Whether this commit may begin one more call."""
+    def takes_call(self, step: Step) -> bool:
+        """Whether this commit may begin a call of the step, beside those that it has begun."""
+        adapter = adapter_of(step.type, step.inputs)
+        if not self._book.room or not self._book.cards.knows(self.ledger_id, adapter):
+            return False
         self._book.room -= 1
-        return self._book.room >= 0
+        return True
 
     def waiting_messages(self, chain: str) -> list[Message]:
         """What had come for the chain before it began to wait; each is given once."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catena.chains.calls import due_calls, due_timer
 from catena.chains.chain import Chain
-from catena.chains.needs import named_accounts, references_of
+from catena.chains.needs import adapter_of, named_accounts, references_of
 from catena.chains.states import StepState
 from catena.ids import LIEN, derive_within
 from catena.liens.liens import Lien, LienKind, LienState
@@ -153,6 +153,8 @@ def describe_work(opened: OpenChain, now: dt.datetime, cards: Cards) -> Iterator
         told: dict[str, Any] = {"chain_id": chain.id[-32:], "step": step}
         told["before"] = None if row is None else row.fence
         told["fence"] = opened.fence_of(step) if step in begun or row is None else row.fence
+        if row is None:
+            told["adapter"] = _adapter_of(chain, step)
         if row is not None and chain.is_ended:
             yield told
         elif lease is not None:
@@ -164,3 +166,11 @@ def describe_work(opened: OpenChain, now: dt.datetime, cards: Cards) -> Iterator
             at = due.get(step, _NEVER)
             if step in opened.taken or at != row.due_at:
                 yield {**told, "due_at": at, "leased": False}
+
+
+def _adapter_of(chain: Chain, step: str) -> str:
+    """What it takes to do the step's work; for the clock's nothing."""
+    if not step:
+        return ""
+    definition = chain.steps[step].definition
+    return adapter_of(definition.type, definition.inputs)

@@ -130,7 +130,9 @@ def _begin_calls(opened: OpenChain, books: ChainBooks) -> None:
     """Let the worker of this process make the calls that are due now: their intents stand here."""
     chain = opened.chain
     for due in list(due_calls(chain, books.now, books.catalogue)):
-        if due.at is not None or due.direction is not Direction.FORWARD or not books.takes_call():
+        if due.at is not None or due.direction is not Direction.FORWARD:
+            continue
+        if not books.takes_call(chain.steps[due.step].definition):
             continue
         call = begin(chain, books, due.step)
         if call is not None:

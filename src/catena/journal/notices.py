@@ -6,7 +6,8 @@ to do with is kept without a chain, and can be taken up later.
 
 from __future__ import annotations
 
-from catena.chains.refusals import ChainRefused
+from catena.chains.refusals import ChainRefusal, ChainRefused
+from catena.chains.states import ChainState
 from catena.db.notices import Heard
 from catena.db.write import WriteSet
 from catena.journal.book import Book
@@ -26,9 +27,10 @@ def decide_notice(operation: TakeNotice, book: Book, work: WriteSet) -> Unchange
     if before is not None and before.chain is not None:
         return Unchanged(NoticeTaken(before.chain, before.began, again=again))
     opened = book.chains.find(operation.chain) if operation.chain is not None else None
-    took = opened is not None and _tell(operation, opened, book, work)
-    chain, began = (None if opened is None else opened.chain.id), None
-    if not took and operation.follow is not None:
+    fits = opened is None or operation.fits(opened.chain)
+    took = opened is not None and fits and _tell(operation, opened, book, work)
+    chain, began = (opened.chain.id if opened is not None and fits else None), None
+    if not took and fits and operation.follow is not None:
         begun = _begin(operation.follow, opened, book, work)
         if isinstance(begun, ChainRefused):
             chain = None  # somebody has to see it
@@ -66,11 +68,18 @@ def _tell(operation: TakeNotice, opened: OpenChain, book: Book, work: WriteSet) 
 def _begin(
     follow: Follow, about: OpenChain | None, book: Book, work: WriteSet
 ) -> str | ChainRefused | None:
-    """Begin the chain that it asks for, once; gives its id, or None where none is needed."""
-    if book.chains.find(follow.id) is not None:
-        return follow.id
-    definition = follow.define(None if about is None else about.chain, book.accounts)
-    if definition is None:
-        return None
-    made = decide_creation(CreateChain(follow.id, definition, follow.by), book, work)
-    return made if isinstance(made, ChainRefused) else made.chain
+    """Begin the chain that it asks for, once; gives its id, or None where none is needed.
+
+    One that has come to nothing is refused, as what could not even be made is.
+    """
+    if book.chains.find(follow.id) is None:
+        definition = follow.define(None if about is None else about.chain, book.accounts)
+        if definition is None:
+            return None
+        made = decide_creation(CreateChain(follow.id, definition, follow.by), book, work)
+        if isinstance(made, ChainRefused):
+            return made
+    begun = book.chains.find(follow.id)
+    if begun is None or begun.chain.state is ChainState.ROLLED_BACK:
+        return ChainRefused(ChainRefusal.CHAIN_ENDED, follow.id)
+    return follow.id

@@ -122,7 +122,8 @@ class TakeNotice(NamedTuple):
     """Take in what a gateway says, once.
 
     `chain`: the one that it is about; `tell` gives whether that took it, and `undoes` says that it
-    may then roll back. `follow`: the chain that begins if it was not taken.
+    may then roll back. `follow`: the chain that begins if it was not taken. `fits`: whether the
+    chain is one that who says it can speak of; else nobody knows what it is about.
     """
 
     told: Told
@@ -130,6 +131,7 @@ class TakeNotice(NamedTuple):
     tell: Callable[[Chain, Books], bool] | None = None
     undoes: bool = True
     follow: Follow | None = None
+    fits: Callable[[Chain], bool] = lambda _: True
 
 
 class NoticeTaken(NamedTuple):

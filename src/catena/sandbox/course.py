@@ -126,7 +126,10 @@ class Course:
                 charge = self._charge_of(thing)
                 charge.status, charge.captured = Status.APPROVED, thing.amount
                 first = find_magic(charge.method).first
-                behind = next(n for n, stage in enumerate(first, 1) if _approves(stage))
+                # A payer who had to act has approved it beside what was planned.
+                behind = next(
+                    (n for n, stage in enumerate(first, 1) if _approves(stage)), len(first)
+                )
                 self._plan(charge, first[behind:], now)
                 self._follow(charge, now)
             case Refund():

@@ -73,9 +73,24 @@ async def test_a_debit_that_failed_is_ended_when_it_is_asked_about(
     failed = intent("requires_payment_method", last_payment_error={"code": "insufficient_funds"})
     proxy.answers("GET", CREATE, listing(failed))
     proxy.answers("POST", f"{INTENT_PATH}/cancel", intent("canceled"))
-    answer = await look_up(stripe)(make_order())
+    order = make_order(
+        method={"type": "sepa_debit", "payment_method": "pm_1", "mandate": "mandate_1"}
+    )
+    answer = await look_up(stripe)(order)
     assert (answer.outcome, answer.code) == (Outcome.DECLINED, "insufficient_funds")
-    assert answer.permanent, "to a look-up a refusal for now would say nothing"
+    assert answer.permanent, "it would be presented anew"
+
+
+async def test_a_card_that_was_refused_for_now_may_be_tried_again(
+    stripe: Gateway, proxy: Proxy
+) -> None:
+    """What a look-up finds is said of the charge, and is as much for now as its answer was."""
+    failed = intent("requires_payment_method", last_payment_error={"code": "insufficient_funds"})
+    proxy.answers("GET", CREATE, listing(failed))
+    proxy.answers("POST", f"{INTENT_PATH}/cancel", intent("canceled"))
+    answer = await look_up(stripe)(make_order())
+    told = (answer.outcome, answer.permanent, answer.of_the_call)
+    assert told == (Outcome.DECLINED, False, True)
 
 
 BROKEN: list[tuple[str, int, Any]] = [

@@ -50,10 +50,10 @@ class ShippingStep:
         await self._client.aclose()
 
     def check(
-        self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None
+        self, inputs: Mapping[str, Any], compensation: Mapping[str, Any] | None, ledger_id: str
     ) -> Iterator[Fault]:
         """Asked when a chain is made: what is wrong with a step, and with which part of it."""
-        del inputs  # their types have been checked already
+        del inputs, ledger_id  # their types have been checked already
         if compensation not in (None, {"type": "cancel"}):
             yield Fault("compensation", 'A booking is undone by {"type": "cancel"}.')
 

@@ -89,7 +89,8 @@ CREATE INDEX liens_open ON liens (ledger_id, account_id, lien_id)
 
 -- What is due: a call of a step, or ('') what the chain's clock decides. Whoever takes it has it until
 -- `due_at`, which is then the end of the lease, under a fence that only grows. 'infinity': nothing
--- is due now. Rows go when their chain ends.
+-- is due now. Rows go when their chain ends. `adapter`: what a worker must have to do it, '' for
+-- nothing: who has it not leaves it to others.
 CREATE TABLE work (
     ledger_id  integer NOT NULL,
     chain_id   uuid NOT NULL,
@@ -97,6 +98,7 @@ CREATE TABLE work (
     due_at     timestamptz NOT NULL,
     fence      bigint NOT NULL,
     leased     boolean NOT NULL,
+    adapter    text NOT NULL DEFAULT '',
     PRIMARY KEY (ledger_id, chain_id, step)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000);
 CREATE INDEX work_by_due ON work (ledger_id, due_at);
@@ -127,7 +129,9 @@ CREATE INDEX correlations_by_chain ON correlations (ledger_id, chain_id);
 
 -- Take up to so many of a ledger's due rows, with a lease. Not money: another commit (journal_write)
 -- checks the fence before anything comes of it.
-CREATE FUNCTION work_claim(p_ledger integer, p_count integer, p_lease interval)
+CREATE FUNCTION work_claim(
+    p_ledger integer, p_count integer, p_lease interval, p_adapters text[]
+)
 RETURNS TABLE (chain_id uuid, step text, fence bigint)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = catena, pg_temp
@@ -141,7 +145,7 @@ DECLARE
 BEGIN
     SELECT array_agg(d.chain_id), array_agg(d.step) INTO chains, steps
       FROM (SELECT w.chain_id, w.step FROM work w
-             WHERE w.ledger_id = p_ledger AND w.due_at <= now
+             WHERE w.ledger_id = p_ledger AND w.due_at <= now AND w.adapter = ANY (p_adapters)
              ORDER BY w.due_at LIMIT p_count FOR NO KEY UPDATE SKIP LOCKED) d;
     RETURN QUERY
     UPDATE work w SET fence = w.fence + 1, due_at = now + p_lease, leased = true
@@ -280,11 +284,11 @@ BEGIN
            AS u (chain_id uuid, correlation text, waits boolean)
      WHERE u.waits;
 
-    INSERT INTO work (ledger_id, chain_id, step, due_at, fence, leased)
-    SELECT p_ledger, u.chain_id, u.step, u.due_at, u.fence, u.leased
+    INSERT INTO work (ledger_id, chain_id, step, due_at, fence, leased, adapter)
+    SELECT p_ledger, u.chain_id, u.step, u.due_at, u.fence, u.leased, u.adapter
       FROM jsonb_to_recordset(p_rest -> 'work')
            AS u (chain_id uuid, step text, "before" bigint, fence bigint, due_at timestamptz,
-                 leased boolean)
+                 leased boolean, adapter text)
      WHERE u."before" IS NULL;
 END
 $$;

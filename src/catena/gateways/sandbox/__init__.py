@@ -6,7 +6,6 @@ ever, and what its webhooks say is signed.
 
 from __future__ import annotations
 
-import datetime as dt
 from functools import partial
 from typing import Final
 
@@ -16,15 +15,13 @@ from catena.gateways.sandbox.acts import WAYS, act, check, look_up
 from catena.gateways.sandbox.calls import Line
 from catena.gateways.sandbox.statement import read_statement
 from catena.gateways.sandbox.webhooks import read_webhook
+from catena.gateways.tolerance import TOLERANCE_SECONDS, read_tolerance
 from catena.outside.client import OutsideClient
 from catena.outside.signing import parse_secret
 
 __all__ = ["KIND", "connect"]
 
 KIND: Final = "sandbox"
-
-_TOLERANCE: Final = dt.timedelta(minutes=5)
-"""How far the time of a webhook's signature may be from ours."""
 
 
 def connect(
@@ -35,12 +32,14 @@ def connect(
     webhook_secret: str,
     client: OutsideClient,
     clock: Clock,
-    tolerance: dt.timedelta = _TOLERANCE,
+    webhook_tolerance_seconds: int = TOLERANCE_SECONDS,
 ) -> Gateway:
     """A connection to the sandbox at `url`; nothing is asked of it yet.
 
-    `webhook_secret`: what signs the events that it sends to us (`whsec_...`). Raises InvalidInput.
+    `webhook_secret`: what signs the events that it sends to us (`whsec_...`). Raises InvalidInput
+    or SetupError.
     """
+    tolerance = read_tolerance(webhook_tolerance_seconds)
     line = Line(client, url.rstrip("/"), api_key)
     return Gateway(
         name=name,

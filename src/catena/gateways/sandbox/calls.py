@@ -159,8 +159,7 @@ def _refuse(code: str, detail: str, *, repeats: bool, permanent: bool) -> Answer
 def read_found(answer: Response | NotSent | NoAnswer) -> Answer:
     """What the things with an order's key say of it.
 
-    A refusal to answer says nothing. A decline that was found is final here, even one for now:
-    whoever asks learns what became of the call, and whether to make another is not its question.
+    A refusal to answer says nothing; a decline that was found is of the order itself.
     """
     if not isinstance(answer, Response):
         return Answer(Outcome.UNKNOWN, code=answer.reason)
@@ -174,4 +173,4 @@ def read_found(answer: Response | NotSent | NoAnswer) -> Answer:
     standing = [one for one in told if one.outcome is not Outcome.DECLINED]
     if standing:
         return standing[0]
-    return told[-1]._replace(permanent=True) if told else Answer(Outcome.NOT_FOUND)
+    return told[-1]._replace(of_the_call=True) if told else Answer(Outcome.NOT_FOUND)

@@ -14,7 +14,13 @@ import msgspec
 from msgspec import Struct
 
 from catena.chains.step_types import Outcome
-from catena.gateways.contract import ForgedWebhook, Notice, Subject, UnreadableWebhook
+from catena.gateways.contract import (
+    ForgedWebhook,
+    Notice,
+    Subject,
+    UnreadableWebhook,
+    check_notice,
+)
 from catena.gateways.sandbox.calls import STANDINGS, Thing
 from catena.outside.signing import verify
 
@@ -69,7 +75,7 @@ def read_webhook(
         return ()
     thing = event.data
     reason = thing.reason
-    notice = Notice(
+    told = Notice(
         id=event.id,
         subject=subject,
         outcome=outcomes[status],
@@ -84,6 +90,7 @@ def read_webhook(
         details=_tell_more(status, thing),
         permanent=reason is None or reason.permanent,
     )
+    notice = check_notice(told)
     if event.type != _TAKES:
         return (notice,)
     return (notice, notice._replace(id=f"{event.id}.taken", outcome=Outcome.APPROVED))

@@ -20,6 +20,7 @@ from catena.gateways.stripe.method import blame
 from catena.gateways.stripe.refund import REFUND
 from catena.gateways.stripe.signature import check_signature
 from catena.gateways.stripe.statement import reading_statement
+from catena.gateways.tolerance import TOLERANCE_SECONDS, read_tolerance
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -55,6 +56,7 @@ def connect(
     api_version: str,
     client: OutsideClient,
     clock: Clock,
+    webhook_tolerance_seconds: int = TOLERANCE_SECONDS,
 ) -> Gateway:
     """A connection to an account at Stripe. Raises SetupError, which repeats no secret.
 
@@ -73,6 +75,7 @@ def connect(
     ):
         if not form.fullmatch(text):
             raise SetupError(sentence)
+    tolerance = read_tolerance(webhook_tolerance_seconds)
     api = Api(client, clock, api_base, api_version, api_key)
     acts = {capability: keyed.acting(api) for capability, keyed in _KEYED.items()}
     look_ups = {capability: keyed.looking_up(api) for capability, keyed in _KEYED.items()}
@@ -81,18 +84,18 @@ def connect(
         kind=KIND,
         acts={**acts, Capability.CANCEL: canceling(api)},
         look_ups={**look_ups, Capability.CANCEL: looking_up_cancel(api)},
-        read_webhook=_reading(webhook_secrets, api_key) if webhook_secrets else None,
+        read_webhook=_reading(webhook_secrets, api_key, tolerance) if webhook_secrets else None,
         read_statement=reading_statement(api),
         check=blame,
     )
 
 
-def _reading(secrets: Sequence[str], api_key: str) -> WebhookReader:
+def _reading(secrets: Sequence[str], api_key: str, tolerance: dt.timedelta) -> WebhookReader:
     is_live = "_live_" in api_key
     known = tuple(secrets)
 
     def read_webhook(headers: Mapping[str, str], body: bytes, now: dt.datetime) -> Sequence[Notice]:
-        check_signature(known, headers, body, now)
+        check_signature(known, headers, body, now, tolerance)
         return read_event(body, is_live=is_live)
 
     return read_webhook

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from catena.chains.step_types import Outcome
-from catena.gateways.contract import Notice, Subject, UnreadableWebhook
+from catena.gateways.contract import Notice, Subject, UnreadableWebhook, check_notice
 from catena.gateways.stripe.amounts import Unrepresentable, from_stripe
 from catena.gateways.stripe.capture import CAPTURE_KEY
 from catena.gateways.stripe.intents import describe_charge, find_action, find_reason, sum_up
@@ -176,22 +176,21 @@ def read_event(body: bytes, *, is_live: bool) -> list[Notice]:
         amount = from_stripe(said.amount, currency)
     except Unrepresentable:
         raise UnreadableWebhook("Its amount is not one of its currency.") from None
-    return [
-        Notice(
-            id,
-            said.subject,
-            said.outcome,
-            _read_time(event),
-            said.key or None,
-            reference,
-            said.about or None,
-            amount,
-            currency,
-            said.code,
-            said.text,
-            said.details,
-        )
-    ]
+    notice = Notice(
+        id,
+        said.subject,
+        said.outcome,
+        _read_time(event),
+        said.key or None,
+        reference,
+        said.about or None,
+        amount,
+        currency,
+        said.code,
+        said.text,
+        said.details,
+    )
+    return [check_notice(notice)]
 
 
 def _read_time(event: Object) -> dt.datetime:

@@ -16,6 +16,7 @@ from catena.gateways.stripe.amounts import from_stripe, to_stripe
 from catena.gateways.stripe.api import Calls, Reply, Told
 from catena.gateways.stripe.declines import is_permanent
 from catena.gateways.stripe.keyed import KEY, unknown
+from catena.gateways.stripe.method import DEBIT
 from catena.gateways.stripe.objects import Object, number_of, part_of, reference_of, text_of
 
 __all__ = [
@@ -46,13 +47,13 @@ async def judge_charge(calls: Calls, order: Order, intent: Object, *, holds: boo
     """What the intent means for the order that made it. `holds`: it was only to be authorised."""
     if not _agrees(order, intent):
         return unknown("answer_mismatched")
-    answer = _judge(intent, holds=holds)
+    answer = _judge(order, intent, holds=holds)
     if answer is None:
         return await _end(calls, order, intent, holds=holds)
     return answer
 
 
-def _judge(intent: Object, *, holds: bool) -> Answer | None:
+def _judge(order: Order, intent: Object, *, holds: bool) -> Answer | None:
     """What it means; None: it has failed, and could still succeed."""
     status, result = text_of(intent, "status"), describe(intent)
     if status == "succeeded" or (holds and status == "requires_capture"):
@@ -62,7 +63,7 @@ def _judge(intent: Object, *, holds: bool) -> Answer | None:
     if status == "requires_action":
         return Answer(Outcome.PENDING, {**result, "action": find_action(intent)})
     if status == "canceled":
-        return _decline(intent)
+        return _decline(order, intent)
     return None if status in _FAILED else unknown("status_unrecognised", status)
 
 
@@ -84,11 +85,11 @@ async def _end(calls: Calls, order: Order, intent: Object, *, holds: bool) -> An
         reply = await calls.get(f"{PATH}/{id}", {"expand": EXPAND})
     if reply.told is not Told.DONE or not _agrees(order, reply.body):
         return unknown("failed_not_canceled")
-    answer = _judge(reply.body, holds=holds)
+    answer = _judge(order, reply.body, holds=holds)
     if answer is None:
         return unknown("failed_not_canceled")
     # A cancellation may clear why it had failed.
-    return _decline(intent) if answer.outcome is Outcome.DECLINED else answer
+    return _decline(order, intent) if answer.outcome is Outcome.DECLINED else answer
 
 
 def _agrees(order: Order, intent: Object) -> bool:
@@ -100,9 +101,11 @@ def _agrees(order: Order, intent: Object) -> bool:
     )
 
 
-def _decline(intent: Object) -> Answer:
+def _decline(order: Order, intent: Object) -> Answer:
     code, detail, advice = find_reason(intent)
-    return Answer(Outcome.DECLINED, describe(intent), code, detail, is_permanent(code, advice))
+    # A debit that has come back after days is not presented anew unless somebody asks for it.
+    lasts = order.method.get("type") == DEBIT or is_permanent(code, advice)
+    return Answer(Outcome.DECLINED, describe(intent), code, detail, lasts)
 
 
 def find_reason(intent: Object) -> tuple[str, str, str]:

@@ -116,11 +116,12 @@ class Keyed(NamedTuple):
         A list does not show what is still at work. So where nothing is found of an order that was
         sent, the very same request is sent again, while Stripe remembers its key: it is answered
         as the first one was, or told that that one is at work, or is the first one to come. A
-        refusal is final here, even one for now: it says what became of the call.
+        refusal is of the call, then, even one for now.
         """
 
         async def look_up(order: Order) -> Answer:
-            return (await ask(order))._replace(permanent=True)
+            answer = await ask(order)
+            return answer._replace(of_the_call=answer.outcome is Outcome.DECLINED)
 
         async def ask(order: Order) -> Answer:
             calls, remembered = api.begin(order.timeout_seconds), _is_remembered(api, order)

@@ -15,7 +15,6 @@ __all__ = [
     "PAGES_SOON",
     "PAGE_OBJECTS",
     "PROMPTLY",
-    "SIGNATURE_TOLERANCE",
     "STATEMENT_CALL_SECONDS",
 ]
 
@@ -38,9 +37,6 @@ PAGES_SOON: Final = 5
 
 PAGES_LATE: Final = 100
 """The same of a key that may be forgotten; then it is unknown what became of it."""
-
-SIGNATURE_TOLERANCE: Final = dt.timedelta(minutes=5)
-"""How far a webhook's time may be from ours, before or after: a replay is refused beyond it."""
 
 STATEMENT_CALL_SECONDS: Final = 30.0
 """How long one page of a statement may take."""

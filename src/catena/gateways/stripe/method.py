@@ -14,9 +14,10 @@ from typing import Any, Final
 from catena.gateways.contract import Capability
 from catena.gateways.stripe.api import Params
 
-__all__ = ["TYPES", "blame", "form_method"]
+__all__ = ["DEBIT", "TYPES", "blame", "form_method"]
 
-TYPES: Final = ("card", "sepa_debit")
+DEBIT: Final = "sepa_debit"
+TYPES: Final = ("card", DEBIT)
 """The types of payment methods that we know how to charge; the first where none is named."""
 
 _ACCEPTANCE: Final = ("offline", "online")
@@ -45,7 +46,7 @@ _OF_CARDS: Final = _OF_ALL | {"token"}
 _OF_MANDATES: Final = {"mandate", "acceptance", "ip_address", "user_agent"}
 _OF_DEBITS: Final = _OF_ALL | _OF_MANDATES | {"iban", "name", "email"}
 _PAYING: Final[Mapping[Capability, Mapping[str, set[str]]]] = {
-    Capability.CHARGE: {"card": _OF_CARDS, "sepa_debit": _OF_DEBITS},
+    Capability.CHARGE: {"card": _OF_CARDS, DEBIT: _OF_DEBITS},
     Capability.AUTHORISE: {"card": _OF_CARDS},
 }
 """What a method may say, by its type. Other capabilities are about a charge, and need none."""
@@ -75,7 +76,7 @@ def blame(capability: Capability, method: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"{name} is {_FORMS[name][1]}." for name in _FORMS if not _fits(name, method))
     if not isinstance(method.get("off_session", False), bool):
         yield "off_session is true or false."
-    yield from _blame_source(method, is_debit=type == "sepa_debit")
+    yield from _blame_source(method, is_debit=type == DEBIT)
 
 
 def _fits(name: str, method: Mapping[str, Any]) -> bool:
@@ -129,7 +130,7 @@ def form_method(method: Mapping[str, Any]) -> Params:
     if "iban" in method:
         params["payment_method_data"] = {
             "type": type,
-            "sepa_debit": {"iban": method["iban"]},
+            DEBIT: {"iban": method["iban"]},
             "billing_details": {"name": method["name"], "email": method["email"]},
         }
     if "acceptance" in method:

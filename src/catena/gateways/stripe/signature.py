@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from catena.gateways.contract import ForgedWebhook
-from catena.gateways.stripe.limits import SIGNATURE_TOLERANCE
 
 __all__ = ["HEADER", "check_signature"]
 
@@ -29,7 +28,11 @@ _SIGNATURES_MAX: Final = 20
 
 
 def check_signature(
-    secrets: Sequence[str], headers: Mapping[str, str], body: bytes, now: dt.datetime
+    secrets: Sequence[str],
+    headers: Mapping[str, str],
+    body: bytes,
+    now: dt.datetime,
+    tolerance: dt.timedelta,
 ) -> None:
     """Raise ForgedWebhook unless somebody who knows one of the secrets sent this just now.
 
@@ -49,7 +52,7 @@ def check_signature(
     ]
     if not any([hmac.compare_digest(one, it) for one in offered for it in expected]):  # noqa: C419  # each
         raise ForgedWebhook("The signature is not of any secret that is known.")
-    if abs(now.timestamp() - int(times[0])) > SIGNATURE_TOLERANCE.total_seconds():
+    if abs(now.timestamp() - int(times[0])) > tolerance.total_seconds():
         raise ForgedWebhook("The signature is too old, or of a time to come.")
 
 
