@@ -131,6 +131,7 @@ class Entry(NamedTuple):
 
 _BODIES: Final = {"Stmt": Kind.STATEMENT, "Ntfctn": Kind.NOTIFICATION, "Rpt": Kind.REPORT}
 _SIGNS: Final = {"CRDT": True, "DBIT": False}
+_NO_ID: Final = frozenset({"NOTPROVIDED", "NONREF"})
 _TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -212,7 +213,7 @@ def _read_entry(found: Found, index: int) -> Entry:
         state,
         read_day(texts["booked"]) if "booked" in texts else None,
         read_day(texts["value"]) if "value" in texts else None,
-        texts.get("bank"),
+        _or_none(texts.get("bank")),
         _read_code(texts),
         texts.get("text", "")[:TEXT_CHARACTERS_MAX],
         tuple(_read_batch(one.texts) for one in found.many.get("batches", ())),
@@ -264,7 +265,7 @@ def _read_detail(found: Found, currency: str, *, is_credit: bool) -> Detail:
 
 def _or_none(id: str | None) -> str | None:
     """An id, where there is one: banks must say something, and say that there is none."""
-    return None if id == "NOTPROVIDED" else id
+    return None if id in _NO_ID else id
 
 
 def _read_code(texts: dict[str, str]) -> str:

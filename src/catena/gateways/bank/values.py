@@ -41,9 +41,9 @@ def read_moment(text: str) -> dt.datetime:
     """A moment, in UTC. Raises Unreadable."""
     try:
         moment = dt.datetime.fromisoformat(text)
-    except ValueError:
+        return moment.replace(tzinfo=moment.tzinfo or dt.UTC).astimezone(dt.UTC)
+    except (ValueError, OverflowError):  # the zones of years 1 and 9999 lead out of the calendar
         raise Unreadable("date", "A date with a time is none.") from None
-    return moment.replace(tzinfo=moment.tzinfo or dt.UTC).astimezone(dt.UTC)
 
 
 def at_midnight(day: dt.date) -> dt.datetime:
