@@ -285,13 +285,13 @@ def _describe_credit(piece: _Piece) -> dict[str, Any]:
 def _describe(entry: Entry, detail: Detail | None, *, is_credit: bool, is_return: bool) -> str:
     """A line's text, for people: account numbers are masked."""
     if detail is None:
-        return mask_ibans(entry.text)
+        return mask_ibans(entry.text)[:TEXT_CHARACTERS_MAX]
     said = " ".join((*detail.references, *detail.remittance)) or detail.text or entry.text
-    said = mask_ibans(said)[:TEXT_CHARACTERS_MAX]
+    said = mask_ibans(said)
     if is_return:
         who = " ".join(filter(None, ("returned", detail.reason, detail.creditor_name)))
     else:
         name = detail.debtor_name if is_credit else detail.creditor_name
         account = detail.debtor_account if is_credit else detail.creditor_account
         who = ", ".join(filter(None, (name, account and mask_iban(account))))
-    return f"{who}: {said}" if who and said else who or said
+    return (f"{who}: {said}" if who and said else who or said)[:TEXT_CHARACTERS_MAX]

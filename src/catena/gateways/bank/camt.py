@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from catena.gateways.bank.limits import TEXT_CHARACTERS_MAX
 from catena.gateways.bank.reading import Found, Unreadable, gather, read_pieces
 from catena.gateways.bank.shapes import ENTRY, GROUP, HEAD
-from catena.gateways.bank.values import read_amount, read_day, read_moment
+from catena.gateways.bank.values import read_amount, read_day, read_id, read_moment
 
 __all__ = ["Balance", "Batch", "Detail", "Entry", "Kind", "State", "Statement", "read_camt"]
 
@@ -173,7 +173,7 @@ def _read_head(body: Any, group: Found) -> Statement:  # noqa: ANN401  # an elem
     return Statement(
         kind,
         group.texts["message"],
-        texts["id"],
+        read_id(texts["id"]),
         _read_number(page),
         _read_truth(last),
         _read_number(texts["electronic"]) if "electronic" in texts else None,
@@ -182,7 +182,7 @@ def _read_head(body: Any, group: Found) -> Statement:  # noqa: ANN401  # an elem
         read_day(texts["first"]) if "first" in texts else None,
         read_day(texts["last_day"]) if "last_day" in texts else None,
         texts.get("copy") in ("COPY", "CODU", "DUPL"),
-        texts["account"],
+        read_id(texts["account"]),
         texts.get("ccy", ""),
         tuple(_read_balance(one.texts) for one in found.many.get("balances", ())),
         _read_number(texts["entries"]) if "entries" in texts else None,
@@ -249,7 +249,7 @@ def _read_detail(found: Found, currency: str, *, is_credit: bool) -> Detail:
         _or_none(texts.get("message")),
         _or_none(texts.get("bank")),
         _read_code(texts),
-        texts.get("debtor"),
+        texts.get("debtor", "")[:TEXT_CHARACTERS_MAX] or None,
         texts.get("debtor_account"),
         texts.get("debtor_bic"),
         texts.get("creditor"),

@@ -11,10 +11,11 @@ import re
 from typing import Final
 
 from catena.errors import InvalidAmount, UnknownCurrency
+from catena.gateways.bank.limits import ID_CHARACTERS_READ_MAX
 from catena.gateways.bank.reading import Unreadable
 from catena.money import iso_currency, parse_amount
 
-__all__ = ["at_midnight", "read_amount", "read_day", "read_moment"]
+__all__ = ["at_midnight", "read_amount", "read_day", "read_id", "read_moment"]
 
 _AMOUNT: Final = re.compile(r"(?=\.?[0-9])0*([0-9]*)(?:\.([0-9]*?)0*)?")
 
@@ -27,6 +28,13 @@ def read_amount(text: str, currency: str) -> int:
         return parse_amount(f"{whole}.{places}" if places else whole, iso_currency(currency))
     except (InvalidAmount, UnknownCurrency):
         raise Unreadable("amount", "An amount is none of its currency.") from None
+
+
+def read_id(text: str) -> str:
+    """An id of a bank's, which is remembered and listed. Raises Unreadable."""
+    if len(text) > ID_CHARACTERS_READ_MAX:
+        raise Unreadable("id", f"An id has more than {ID_CHARACTERS_READ_MAX} characters.")
+    return text
 
 
 def read_day(text: str) -> dt.date:
