@@ -9,6 +9,7 @@ from tests.chain_bodies import balance
 from tests.flows.bank.double import CLOSED
 from tests.flows.bank.running import Payer, View
 from tests.flows.gateways import find_out
+from tests.gateways.bank.bank_files import element
 
 
 def returned(payer: Payer, payout: View) -> View:
@@ -318,6 +319,21 @@ def test_a_file_that_is_too_large_is_in_nobodys_way(payer: Payer) -> None:
     payer.bank.mailbox.clear()
 
 
+def test_a_name_that_is_none_is_in_nobodys_way(payer: Payer) -> None:
+    """It is listed as it can be shown, and what comes after it is read."""
+    wallet = payer.funded(1000)
+    payout = payer.pay(wallet, 700)
+    name = payer.until_sent(payout)
+    payer.bank.put(b"<Document/>", "my \0 statement")
+    payer.bank.book(name)
+    assert payer.until(payout)["state"] == "completed"
+    listed = payer.service.read("/v1/bank_alarms", limit=200)["items"]
+    assert [one["about"] for one in listed if one["details"].get("code") == "name_refused"] == [
+        "my \\x00 statement"
+    ]
+    payer.bank.mailbox.clear()
+
+
 def test_other_content_under_a_known_name_is_not_taken_for_it(payer: Payer) -> None:
     """Nobody is told that it is stored, and a person sees it."""
     payer.until_read()
@@ -328,6 +344,24 @@ def test_other_content_under_a_known_name_is_not_taken_for_it(payer: Payer) -> N
     find_out(lambda: payer.alarms().get("name_reused"), bool)
     assert (name or "file-00001") in payer.bank.mailbox
     payer.bank.mailbox.clear()
+
+
+def test_a_report_on_an_order_of_another_file(payer: Payer) -> None:
+    """It says nothing of that order, and is listed."""
+    wallet = payer.funded(1000)
+    first, second = payer.pay(wallet, 100), payer.pay(wallet, 200)
+    names = [payer.until_sent(payout) for payout in (first, second)]
+    payer.until_read()
+    ids = [payer.bank.payments[name].block.rpartition("-")[0] for name in names]
+    stranger = names[1] if ids[0] != ids[1] else "CT" + "C" * 32
+    said = element("OrgnlEndToEndId", stranger) + element("TxSts", "RJCT")
+    block = element("OrgnlPmtInfId", payer.bank.payments[names[0]].block)
+    payer.bank.say(ids[0], block + element("TxInfAndSts", said))
+    payer.until_read()
+    assert payer.alarms()["unknown_order"]["about"] == stranger
+    payer.bank.book(*names)
+    for payout in (first, second):
+        assert payer.until(payout)["state"] == "completed"
 
 
 def test_a_report_on_what_is_not_ours(payer: Payer) -> None:

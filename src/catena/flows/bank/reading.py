@@ -37,6 +37,7 @@ from catena.gateways.bank.accounts import mask_iban, tidy_iban
 from catena.gateways.bank.bookings import Booking, StatementEnd, read_bookings
 from catena.gateways.bank.camt import Kind, Statement
 from catena.gateways.bank.gaps import Closing, GapCode, close_statement, find_gaps
+from catena.gateways.bank.limits import ID_CHARACTERS_MAX
 from catena.gateways.bank.pacs004 import read_pacs004
 from catena.gateways.bank.pain002 import notices_of_report, read_pain002
 from catena.gateways.bank.reading import Unreadable, cut, read_pieces
@@ -160,6 +161,11 @@ class _Reading:
             self._alarms.append(rail.alarm(AlarmKind.UNKNOWN_MESSAGE, about, **told))
             return
         blocks = {order.end_to_end_id: order.block_id or "" for order in orders}
+        for one in report.orders:
+            if one.end_to_end_id not in blocks:
+                told = {"report": report.id, "status": one.status, "code": one.code}
+                about = one.end_to_end_id[:ID_CHARACTERS_MAX]
+                self._alarms.append(rail.alarm(AlarmKind.UNKNOWN_ORDER, about, **told))
         notices = await asyncio.to_thread(list, notices_of_report(report, blocks))
         for at in range(0, len(notices), _SLICE):
             await self._take_notices(notices[at : at + _SLICE])

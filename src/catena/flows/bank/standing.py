@@ -31,7 +31,7 @@ class AlarmKind(StrEnum):
     UNKNOWN_MESSAGE = "unknown_message"
     """A status report is about a file that is none of ours."""
     UNKNOWN_ORDER = "unknown_order"
-    """An order of our form, and none of ours."""
+    """What looks like an order of ours is none, or is in another file than a report says."""
     OTHER_ACCOUNT = "other_account"
     """Statements of an account that is not this gateway's: they are passed over."""
     GAP = "gap"

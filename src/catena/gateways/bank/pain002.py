@@ -88,6 +88,11 @@ class StatusReport(NamedTuple):
     blocks: tuple[_Block, ...]
 
     @property
+    def orders(self) -> tuple[OrderStatus, ...]:
+        """Those that it names."""
+        return tuple(order for block in self.blocks for order in block.orders)
+
+    @property
     def is_refusal(self) -> bool:
         """Whether the file was refused as a whole; one that was here before was not."""
         return self.standing is Standing.REJECTED
@@ -175,7 +180,7 @@ def resolve_orders(report: StatusReport, blocks: Mapping[str, str]) -> Iterator[
     """
     if report.standing is Standing.TAKEN_BEFORE:
         return
-    named = {order.end_to_end_id: order for block in report.blocks for order in block.orders}
+    named = {order.end_to_end_id: order for order in report.orders}
     of_block = {block.id: block.said for block in report.blocks}
     of_file = _Said(report.status, report.standing, report.code, report.text)
     for id, block in blocks.items():
