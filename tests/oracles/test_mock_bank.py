@@ -296,6 +296,7 @@ async def test_others_read_the_same(bank: MockBank, rail: Rail) -> None:
 async def test_by_a_folder(tmp_path: Path) -> None:
     """The same by files: what we put out is taken, what it puts in is read and moved away."""
     folder = tmp_path / "bank"
+    folder.mkdir()
     transport = FolderBank(folder)
     assert await transport.list_files() == []
     options = ("--drop-dir", str(folder / "out"), "--pickup-dir", str(folder / "in"))
