@@ -61,8 +61,8 @@ class BankDouble:
     """The bank. `taken`: files by message id; `made`: how often each payment was made; `booked` and
     `rejected` by EndToEndId. `stuck`: requests by kind that are done and never answered. `wires`:
     how the next requests of a kind go: "lose" does it and answers nothing, "drop" does not even do
-    it, a status is answered instead of doing it. `user`: whom alone it knows, where it asks. `is_short`:
-    there is not enough on the account.
+    it, a status is answered instead of doing it. `user`: whom alone it knows, where it asks.
+    `is_short`: there is not enough on the account.
     """
 
     url: str = ""
