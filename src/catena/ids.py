@@ -19,6 +19,7 @@ from catena.errors import InvalidId
 
 __all__ = [
     "ACCOUNT",
+    "BANK_ALARM",
     "BANK_FILE",
     "CHAIN",
     "DEPOSIT",
@@ -64,6 +65,7 @@ WITHDRAWAL: Final = "wdr_"
 REFUND: Final = "rfd_"
 GATEWAY: Final = "gw_"
 BANK_FILE: Final = "bfl_"
+BANK_ALARM: Final = "alm_"
 SUSPENSE: Final = "susp_"
 IMPORT: Final = "stm_"
 RUN: Final = "run_"

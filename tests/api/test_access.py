@@ -166,6 +166,7 @@ NEEDS: list[tuple[str, str, Any, Scope]] = [
         {"account_id": ACCOUNT, **WHY},
         Scope.SUSPENSE_WRITE,
     ),
+    ("POST", f"/v1/bank_alarms/alm_{'0' * 32}/acknowledge", WHY, Scope.BANK_WRITE),
     ("GET", "/metrics", None, Scope.METRICS_READ),
 ]
 

@@ -47,6 +47,7 @@ BY_BANK = {
     "delete_virtual_iban",
     "delete_deposit_reference",
     "assign_suspense",
+    "acknowledge_bank_alarm",
 }
 """What needs a bank: tests/flows/bank sends their examples."""
 

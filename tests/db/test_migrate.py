@@ -271,6 +271,7 @@ GRANTED = {
     ("api_keys", "INSERT"),
     ("api_keys", "UPDATE"),
     *((name, "INSERT") for name in BANKING),
+    ("bank_alarms", "UPDATE"),
     ("bank_files", "UPDATE"),
     ("bank_inbox", "UPDATE"),
     ("bank_orders", "UPDATE"),

@@ -106,7 +106,7 @@ async def test_a_part_is_rejected(bank: MockBank, rail: Rail) -> None:
         C: (Outcome.DECLINED, "RC01"),
         D: (Outcome.PENDING, "ACCP"),
     }
-    assert {one.details["permanent"] for one in rail.notices} == {True}
+    assert {one.permanent for one in rail.notices} == {True}
     bank.advance("2026-10-02")
     await rail.receive()
     assert by_order(rail, Outcome.APPROVED) == {A, D}
@@ -160,7 +160,7 @@ async def test_not_enough_money(bank: MockBank, rail: Rail) -> None:
     await rail.deliver(rail.seal({"b": (5_000, OTHER), "c": (1_000, OTHER)}))
     found = {one.reference: one for one in await rail.receive()}
     assert (found[B].outcome, found[B].code) == (Outcome.DECLINED, "AM04")
-    assert found[B].details["permanent"] is False
+    assert found[B].permanent is False
     assert found[C].outcome is Outcome.PENDING
 
 
@@ -296,6 +296,7 @@ async def test_others_read_the_same(bank: MockBank, rail: Rail) -> None:
 async def test_by_a_folder(tmp_path: Path) -> None:
     """The same by files: what we put out is taken, what it puts in is read and moved away."""
     folder = tmp_path / "bank"
+    folder.mkdir()
     transport = FolderBank(folder)
     assert await transport.list_files() == []
     options = ("--drop-dir", str(folder / "out"), "--pickup-dir", str(folder / "in"))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 from catena.clock import system_clock
 from catena.errors import Unavailable
 from catena.gateways.contract import Gateway, StatementLine, Subject
 from catena.gateways.registry import Connection
+from tests.flows.gateways import find_out
 from tests.postgres import Database, ask
 from tests.reconciliation.desk import GATEWAY, Desk, days_ago, open_desk
 
@@ -56,6 +59,33 @@ async def test_a_turn_is_taken_once_a_day(database: Database) -> None:
         assert await desk.reconciler.take_turn(connection) is None
         (asked,) = listing.asked
         assert asked[0] == desk.scribe.ledger.created_at
+
+
+async def test_a_turn_lasts_as_long_as_its_run(database: Database) -> None:
+    """A gateway that takes longer to answer than the lease lasts is asked once."""
+    async with open_desk(database, reconciliation_lease_seconds=1.5) as desk:
+        listing = Listing()
+        connection = listing.connection(desk)
+        await desk.reconciler.take_turn(connection)
+        await asyncio.to_thread(ask, database.owner_dsn, DUE, "SELECT 1")
+
+        async def read(first: dt.datetime, end: dt.datetime) -> Sequence[StatementLine]:
+            begun = await asyncio.to_thread(due, database)
+            await asyncio.to_thread(find_out, partial(due, database), lambda now: now > begun + 1.5)
+            assert await desk.reconciler.take_turn(connection) is None
+            return await listing.read(first, end)
+
+        slow = replace(connection.gateway, read_statement=read)
+        made = await desk.reconciler.take_turn(connection._replace(gateway=slow))
+        assert made is not None
+        assert len(listing.asked) == 1
+        assert await desk.reconciler.take_turn(connection) is None
+
+
+def due(database: Database) -> float:
+    """When the next turn is due, or the lease ends, in seconds of 1970."""
+    asked = "SELECT extract(epoch FROM due_at)::float8 FROM catena.reconciliation_schedule"
+    return float(str(ask(database.owner_dsn, asked)))
 
 
 async def test_the_next_turn_looks_back_one_window(database: Database) -> None:

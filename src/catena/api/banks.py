@@ -8,19 +8,23 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 from msgspec import Meta, Struct
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from catena.api.bodies import id_pattern
+from catena.api.bodies import Body, Text, id_pattern
 from catena.api.documentation import describe
 from catena.api.pages import PageQuery, open_cursor, page_reply, seal_cursor
+from catena.api.payers import begin
 from catena.api.requests import app_of, identify, respond
-from catena.api.views import LedgerId, Minor, Moment
+from catena.api.views import LedgerId, Minor, Moment, encode
+from catena.api.writes import REPLAYED, Reply, digest
 from catena.auth.scopes import Scope
 from catena.db.bank import FileState, SealedFile, list_files
-from catena.db.bank_inbox import Alarm, list_alarms
+from catena.db.bank_alarms import Acknowledged, Alarm, acknowledge_alarm, list_alarms
+from catena.errors import Conflict, IdempotencyKeyReused, NotFound
 from catena.flows.bank.standing import AlarmKind
-from catena.ids import BANK_FILE
+from catena.ids import BANK_ALARM, BANK_FILE, parse_id
 
 __all__ = ["router"]
 
@@ -52,14 +56,40 @@ class BankFileList(Struct, frozen=True):
     next: Annotated[str | None, Meta(description="Null on the last page.")]
 
 
+class AcknowledgementRequest(Body):
+    """Say what was done about it."""
+
+    reason: Text
+
+
+class AlarmQuery(PageQuery):
+    """A page of alarms."""
+
+    acknowledged: Annotated[
+        bool, Field(description="Those that somebody has dealt with, and not those that are open.")
+    ] = False
+
+
+class AcknowledgementView(Struct, frozen=True):
+    """Who has dealt with it."""
+
+    at: Moment
+    by: Annotated[str, Meta(description="The key or client.")]
+    reason: str
+
+
 class BankAlarmView(Struct, frozen=True):
     """Something about a bank that a person has to look at."""
 
+    id: Annotated[str, Meta(pattern=id_pattern(BANK_ALARM))]
     gateway: str
     kind: AlarmKind
     about: Annotated[str, Meta(description="The order, file, statement or account.")]
     details: Annotated[Any, Meta(description="What is known of it.")]
     raised_at: Moment
+    acknowledged: Annotated[
+        AcknowledgementView | None, Meta(description="Null: it is open, or says something new.")
+    ]
 
 
 class BankAlarmList(Struct, frozen=True):
@@ -84,11 +114,21 @@ _FILE: Final = {
     "code": "",
 }
 _ALARM: Final = {
+    "id": f"{BANK_ALARM}{_HEX}",
     "gateway": "housebank",
     "kind": "gap",
     "about": "STMT-8/1:entries",
     "details": {"code": "entries", "proof": True, "expected": 12483815, "found": 12484037},
     "raised_at": "2026-03-02T00:00:00Z",
+    "acknowledged": None,
+}
+_DONE: Final = {
+    **_ALARM,
+    "acknowledged": {
+        "at": "2026-03-02T09:00:00Z",
+        "by": f"key_{_HEX}",
+        "reason": "The bank has sent the statement once more.",
+    },
 }
 _LISTED: Final = ("invalid_request", "invalid_cursor")
 
@@ -148,7 +188,7 @@ def _view_file(gateway: str, file: SealedFile, ledger: str) -> BankFileView:
         sends=("Link",),
     ),
 )
-async def get_bank_alarms(request: Request, query: Annotated[PageQuery, Query()]) -> Response:
+async def get_bank_alarms(request: Request, query: Annotated[AlarmQuery, Query()]) -> Response:
     """Gaps in statements, files that cannot be read, words that contradict each other."""
     context = await identify(request, Scope.BANK_READ)
     app, place = app_of(request), f"bank alarms {context.ledger.id}"
@@ -156,18 +196,63 @@ async def get_bank_alarms(request: Request, query: Annotated[PageQuery, Query()]
     after = (dt.datetime.fromisoformat(state[0]), state[1], state[2]) if state else None
     async with app.pool.acquire() as connection:
         found = await list_alarms(
-            connection, context.ledger.number, after=after, limit=query.limit + 1
+            connection,
+            context.ledger.number,
+            after=after,
+            acknowledged=query.acknowledged,
+            limit=query.limit + 1,
         )
     page, cursor = found[: query.limit], None
     if len(found) > len(page):
         last = page[-1]
         at = _raised(last).isoformat()
-        cursor = seal_cursor(app.cursor_secret, query, place, [at, last.gateway, last.id])
-    views = [
-        BankAlarmView(one.gateway, AlarmKind(one.kind), one.about, one.details, _raised(one))
-        for one in page
-    ]
+        cursor = seal_cursor(app.cursor_secret, query, place, [at, last.gateway, last.name])
+    views = [_view_alarm(one) for one in page]
     return respond(page_reply(request, BankAlarmList(views, cursor), cursor))
+
+
+def _view_alarm(one: Alarm) -> BankAlarmView:
+    said = one.acknowledged
+    return BankAlarmView(
+        one.id,
+        one.gateway,
+        AlarmKind(one.kind),
+        one.about,
+        one.details,
+        _raised(one),
+        None if said is None else AcknowledgementView(said.at, said.by, said.reason),
+    )
+
+
+@router.post(
+    "/v1/bank_alarms/{alarm_id}/acknowledge",
+    summary="Say that an alarm was dealt with",
+    operation_id="acknowledge_bank_alarm",
+    openapi_extra=describe(
+        answers={200: ("The alarm.", BankAlarmView, _DONE)},
+        body=AcknowledgementRequest,
+        example={"reason": "The bank has sent the statement once more."},
+        headers=("Idempotency-Key", "Catena-Ledger"),
+        errors=("invalid_id", "conflict"),
+    ),
+)
+async def post_acknowledgement(request: Request, alarm_id: str) -> Response:
+    """It is listed among the open ones no more, unless it says something new."""
+    context, wanted, key, payload = await begin(request, AcknowledgementRequest)
+    app, id = app_of(request), parse_id(BANK_ALARM, alarm_id)
+    payload = digest(payload.encode(), id.encode())
+    said = Acknowledged(app.clock(), context.caller.id, wanted.reason, key, payload)
+    async with app.pool.acquire() as connection:
+        found = await acknowledge_alarm(connection, context.ledger.number, id, said)
+    if found is None:
+        raise NotFound
+    done = found.acknowledged
+    if done is None or done.key != key:
+        raise Conflict("Somebody has dealt with it already.")
+    if done.payload != payload:
+        raise IdempotencyKeyReused
+    headers = () if done.at == said.at else (REPLAYED,)
+    return respond(Reply(200, encode(_view_alarm(found)), headers))
 
 
 def _raised(alarm: Alarm) -> dt.datetime:

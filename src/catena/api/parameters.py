@@ -7,6 +7,7 @@ from typing import Any, Final
 from catena.api.bodies import CURRENCY_PATTERN, STEP_PATTERN, id_pattern
 from catena.ids import (
     ACCOUNT,
+    BANK_ALARM,
     CHAIN,
     DEPOSIT,
     ENTRY,
@@ -98,6 +99,7 @@ IN_PATHS: Final = {
     "connection_id": id_pattern(GATEWAY),
     "run_id": id_pattern(RUN),
     "item_id": id_pattern(ITEM),
+    "alarm_id": id_pattern(BANK_ALARM),
     "suspense_id": id_pattern(SUSPENSE),
     "iban": r"^[A-Za-z]{2}[0-9]{2}[A-Za-z0-9]{1,30}$",
     "reference": r"^[A-Za-z0-9 -]{1,100}$",

@@ -41,13 +41,13 @@ from catena.errors import (
     InvalidInput,
     NotFound,
 )
-from catena.gateways.bank.accounts import blame_iban, tidy_iban
+from catena.gateways.bank.accounts import blame_iban, blame_iban_form, tidy_iban
 from catena.gateways.bank.limits import ID_CHARACTERS_MAX, REFERENCE_CHARACTERS_MIN
 from catena.gateways.bank.options import KIND
 from catena.gateways.bank.references import normalise_reference, rf_reference
 from catena.settings import LIMITS
 
-__all__ = ["router"]
+__all__ = ["begin", "router"]
 
 router = APIRouter(tags=["Banks"])
 
@@ -135,7 +135,7 @@ def _view_reference(found: NamedAccount, ledger: str) -> DepositReferenceView:
     return DepositReferenceView(found.name, ledger, found.account, found.created_at)
 
 
-async def _begin(request: Request, model: type[Body]) -> tuple[Context, Any, str, str]:
+async def begin(request: Request, model: type[Body]) -> tuple[Context, Any, str, str]:
     """Who asks and for what; the request's key, and what it stands for."""
     context = await identify(request, Scope.BANK_WRITE)
     header = read_header(request, "idempotency-key")
@@ -190,7 +190,7 @@ async def _make(
 )
 async def post_virtual_iban(request: Request) -> Response:
     """Money that is paid to this IBAN is credited to the account from now on."""
-    context, wanted, key, payload = await _begin(request, VirtualIbanRequest)
+    context, wanted, key, payload = await begin(request, VirtualIbanRequest)
     app = app_of(request)
     gateway = app.gateways.find(context.ledger.id, wanted.gateway)
     if gateway is None or gateway.kind != KIND:
@@ -218,7 +218,7 @@ async def post_virtual_iban(request: Request) -> Response:
 )
 async def post_deposit_reference(request: Request) -> Response:
     """Money that comes with this reference is credited to the account from now on."""
-    context, wanted, key, payload = await _begin(request, DepositReferenceRequest)
+    context, wanted, key, payload = await begin(request, DepositReferenceRequest)
     reference = normalise_reference(wanted.reference or _make_reference(key))
     if not REFERENCE_CHARACTERS_MIN <= len(reference) <= ID_CHARACTERS_MAX:
         said = f"It has {REFERENCE_CHARACTERS_MIN} to {ID_CHARACTERS_MAX} letters and digits."
@@ -308,8 +308,11 @@ async def _list(
 async def delete_virtual_iban(request: Request, iban: str) -> Response:
     """Money that is paid to it from now on is nobody's: it goes to suspense."""
     context = await identify(request, Scope.BANK_WRITE)
+    name = tidy_iban(iban)
+    if blame_iban_form(name):
+        raise NotFound
     async with app_of(request).pool.acquire() as connection:
-        found = await remove_virtual_iban(connection, context.ledger.number, tidy_iban(iban))
+        found = await remove_virtual_iban(connection, context.ledger.number, name)
     if found is None:
         raise NotFound
     return respond(Reply(200, encode(_view_iban(found, context.ledger.id))))

@@ -47,7 +47,7 @@ class Scope(StrEnum):
     BANK_READ = "bank:read"
     """Read what left for banks and came from them, and what is in suspense."""
     BANK_WRITE = "bank:write"
-    """Say whose virtual IBANs and references are."""
+    """Say whose virtual IBANs and references are, and what was done about alarms."""
     SUSPENSE_WRITE = "suspense:write"
     """Say whose the money in suspense is."""
     RECONCILIATION_READ = "reconciliation:read"

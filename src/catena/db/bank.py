@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from catena.ids import BANK_FILE
+from catena.ids import BANK_FILE, CHAIN
 
 if TYPE_CHECKING:
     import asyncpg
@@ -59,6 +59,8 @@ class FileState(StrEnum):
 
     SEALED = "sealed"
     TAKEN = "taken"
+    REFUSING = "refusing"
+    """The bank will carry out none of it; its orders are being declined."""
     REFUSED = "refused"
 
 
@@ -111,16 +113,20 @@ _ORDER: Final = """end_to_end_id, key, amount, currency, name, iban, requested_o
 
 _COLLECT: Final = """
 INSERT INTO bank_orders (ledger_id, gateway, end_to_end_id, key, amount, currency, name, iban,
-                         requested_on, bic, remittance, collected_at, state, code)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now(), 'open', '')
+                         requested_on, bic, remittance, chain_id, collected_at, state, code)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, now(), 'open', '')
     ON CONFLICT (ledger_id, gateway, end_to_end_id) DO NOTHING"""
 
 
 async def collect_order(
-    connection: Connection, ledger: int, gateway: str, order: OrderRow
+    connection: Connection, ledger: int, gateway: str, order: OrderRow, chain: str | None
 ) -> OrderRow:
-    """Store it unless it is there; gives it as it stands, which is what was asked for first."""
-    await connection.execute(_COLLECT, ledger, gateway, *order[:9])
+    """Store it unless it is there; gives it as it stands, which is what was asked for first.
+
+    `chain`: whose order it is.
+    """
+    id = chain[len(CHAIN) :] if chain is not None else None
+    await connection.execute(_COLLECT, ledger, gateway, *order[:9], id)
     found = await find_order(connection, ledger, gateway, order.end_to_end_id)
     assert found is not None  # noqa: S101  # nothing deletes one
     return found
@@ -174,19 +180,23 @@ async def sum_open_orders(connection: Connection, ledger: int, gateway: str) -> 
     return OpenOrders(row["count"], row["oldest"], row["first_day"])
 
 
+_LOCK: Final = f"""
+SELECT {", ".join(f"o.{name.strip()}" for name in _ORDER.split(","))}, c.state AS chain_state
+  FROM bank_orders o
+  LEFT JOIN chains c ON c.ledger_id = o.ledger_id AND c.chain_id = o.chain_id
+ WHERE o.ledger_id = $1 AND o.gateway = $2 AND o.state = 'open'
+   AND c.state IS DISTINCT FROM 'held'
+ ORDER BY o.collected_at, o.end_to_end_id LIMIT $3 FOR UPDATE OF o SKIP LOCKED"""  # noqa: S608  # columns
+
+
 async def lock_open_orders(
     connection: Connection, ledger: int, gateway: str, limit: int
-) -> list[OrderRow]:
-    """Those that have waited longest and nobody else is sealing, until the transaction ends."""
-    rows = await connection.fetch(
-        f"SELECT {_ORDER} FROM bank_orders"  # noqa: S608  # columns
-        " WHERE ledger_id = $1 AND gateway = $2 AND state = 'open'"
-        " ORDER BY collected_at, end_to_end_id LIMIT $3 FOR UPDATE SKIP LOCKED",
-        ledger,
-        gateway,
-        limit,
-    )
-    return [_order(row) for row in rows]
+) -> list[tuple[OrderRow, str | None]]:
+    """Those that have waited longest and nobody else is sealing, until the transaction ends; each
+    with the state of its chain. Those of held chains wait on.
+    """
+    rows = await connection.fetch(_LOCK, ledger, gateway, limit)
+    return [(_order(row), row["chain_state"]) for row in rows]
 
 
 _STORE: Final = """
@@ -230,7 +240,8 @@ _CLAIM: Final = f"""
 UPDATE bank_files SET fence = fence + 1, tries = tries + 1, due_at = now() + $3::interval
  WHERE ledger_id = $1 AND gateway = $2 AND message_id = ANY (ARRAY(
        SELECT message_id FROM bank_files
-        WHERE ledger_id = $1 AND gateway = $2 AND state = 'sealed' AND due_at <= now()
+        WHERE ledger_id = $1 AND gateway = $2 AND state IN ('sealed', 'refusing')
+          AND due_at <= now()
         ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED))
 RETURNING {_FILE}, content"""  # noqa: S608  # columns
 
@@ -238,7 +249,9 @@ RETURNING {_FILE}, content"""  # noqa: S608  # columns
 async def claim_file(
     connection: Connection, ledger: int, gateway: str, lease_seconds: float
 ) -> SealedFile | None:
-    """Take a file that is to be delivered now; nobody else has it until the lease ends."""
+    """Take a file that is to be delivered, or declined, now; nobody else has it until the lease
+    ends.
+    """
     lease = dt.timedelta(seconds=lease_seconds)
     row = await connection.fetchrow(_CLAIM, ledger, gateway, lease)
     return None if row is None else _file(row)
@@ -246,7 +259,8 @@ async def claim_file(
 
 _SETTLE: Final = """
 UPDATE bank_files SET state = $5, code = $6, text = $7, due_at = now() + $8::interval
- WHERE ledger_id = $1 AND gateway = $2 AND message_id = $3 AND fence = $4 AND state = 'sealed'
+ WHERE ledger_id = $1 AND gateway = $2 AND message_id = $3 AND fence = $4
+   AND state IN ('sealed', 'refusing')
 RETURNING message_id"""
 
 
@@ -325,7 +339,7 @@ async def list_files(
 
 
 def _order(row: asyncpg.Record) -> OrderRow:
-    values: dict[str, Any] = dict(row)
+    values: dict[str, Any] = {name: row[name] for name in OrderRow._fields}
     return OrderRow(**values | {"state": OrderState(values["state"])})
 
 

@@ -1,4 +1,4 @@
-"""What a bank has given us: its files, the statements in them, and what is wrong with any of it.
+"""What a bank has given us: its files, and the statements and lines in them.
 
 Invariant: a file is stored as it came before anything is made of it, and is read until all of it is
 taken in; a line counts once its file is. Turns say who reads.
@@ -7,31 +7,32 @@ taken in; a line counts once its file is. Turns say who reads.
 from __future__ import annotations
 
 import datetime as dt
-import json
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from catena.db.bank_alarms import Alarm, raise_alarms
 
 if TYPE_CHECKING:
     from catena.db.pool import Connection
 
 __all__ = [
-    "Alarm",
     "BankFile",
     "BankLine",
+    "Repeated",
     "StatementRow",
     "Turn",
     "acknowledge_file",
+    "count_statements",
     "end_turn",
     "extend_turn",
     "fail_file",
-    "find_last_statement",
+    "find_before",
+    "find_repeated",
     "finish_file",
     "keep_file",
-    "list_alarms",
     "list_lines",
     "load_hashes",
     "next_unread",
-    "raise_alarms",
     "store_lines",
     "take_turn",
 ]
@@ -81,15 +82,13 @@ class BankLine(NamedTuple):
     text: str
 
 
-class Alarm(NamedTuple):
-    """What a person has to look at. `about`: the order, file or statement; `details` is JSON."""
+class Repeated(NamedTuple):
+    """An order, or a block, that several lines have the name of. `total` in minor units."""
 
-    gateway: str
-    id: str
-    kind: str
-    about: str
-    details: Mapping[str, Any]
-    raised_at: dt.datetime | None = None
+    reference: str
+    is_debit: bool
+    lines: int
+    total: int
 
 
 # --- turns --------------------------------------------------------------------------------------
@@ -266,18 +265,36 @@ async def finish_file(
     return True
 
 
-async def find_last_statement(
-    connection: Connection, ledger: int, gateway: str, account: str
-) -> StatementRow | None:
-    """The statement of this account that was read last."""
-    row = await connection.fetchrow(
-        "SELECT account, statement_id, page, is_last, electronic, legal, balance, currency,"
-        " entries, created_at, number FROM bank_statements"
-        " WHERE ledger_id = $1 AND gateway = $2 AND account = $3 ORDER BY number DESC LIMIT 1",
+async def count_statements(connection: Connection, ledger: int, gateway: str, account: str) -> int:
+    """How many of this account were read: the highest number."""
+    found: int = await connection.fetchval(
+        "SELECT coalesce(max(number), 0) FROM bank_statements"
+        " WHERE ledger_id = $1 AND gateway = $2 AND account = $3",
         ledger,
         gateway,
         account,
     )
+    return found
+
+
+_BEFORE: Final = """
+SELECT account, statement_id, page, is_last, electronic, legal, balance, currency, entries,
+       created_at, number
+  FROM bank_statements
+ WHERE ledger_id = $1 AND gateway = $2 AND account = $3
+   AND (created_at <= $4 OR (statement_id = $5 AND page = $6))
+ ORDER BY (statement_id = $5 AND page = $6 AND balance IS NOT DISTINCT FROM $7
+           AND entries = $8) DESC, created_at DESC, number DESC LIMIT 1"""
+
+
+async def find_before(
+    connection: Connection, ledger: int, gateway: str, one: StatementRow
+) -> StatementRow | None:
+    """The statement that this one follows upon by its time, or the same one, if it was read
+    before.
+    """
+    told = one.account, one.created_at, one.statement_id, one.page, one.balance, one.entries
+    row = await connection.fetchrow(_BEFORE, ledger, gateway, *told)
     return None if row is None else StatementRow(*row.values())
 
 
@@ -302,6 +319,21 @@ async def store_lines(
     await connection.execute(_LINES, ledger, gateway, file, *columns)
 
 
+_TWICE: Final = """
+SELECT reference, amount < 0 AS is_debit, count(*) AS count, sum(amount)::bigint AS total
+  FROM bank_lines
+ WHERE ledger_id = $1 AND gateway = $2 AND subject = 'payout' AND reference = ANY ($3::text[])
+ GROUP BY reference, amount < 0 HAVING count(*) > 1"""
+
+
+async def find_repeated(
+    connection: Connection, ledger: int, gateway: str, orders: Collection[str]
+) -> list[Repeated]:
+    """Those of these orders and blocks that were debited, or have come back, several times."""
+    rows = await connection.fetch(_TWICE, ledger, gateway, list(orders))
+    return [Repeated(*row.values()) for row in rows]
+
+
 _LIST_LINES: Final = """
 SELECT l.id, l.subject, l.amount, l.currency, l.reference, l.at, l.text FROM bank_lines l
  WHERE l.ledger_id = $1 AND l.gateway = $2 AND l.at >= $3 AND l.at < $4
@@ -319,58 +351,3 @@ async def list_lines(
     """
     rows = await connection.fetch(_LIST_LINES, ledger, gateway, start, end)
     return [BankLine(*row.values()) for row in rows]
-
-
-# --- alarms -------------------------------------------------------------------------------------
-
-_RAISE: Final = """
-INSERT INTO bank_alarms (ledger_id, gateway, id, kind, about, details, raised_at)
-SELECT $1, u.gateway, u.id, u.kind, u.about, u.details::jsonb, now()
-  FROM (SELECT unnest($2::text[]) AS gateway, unnest($3::text[]) AS id, unnest($4::text[]) AS kind,
-               unnest($5::text[]) AS about, unnest($6::text[]) AS details) u
-    ON CONFLICT DO NOTHING RETURNING id"""
-
-
-async def raise_alarms(connection: Connection, ledger: int, alarms: Sequence[Alarm]) -> set[str]:
-    """Have them listed, each once; gives the ids of those that are new."""
-    if not alarms:
-        return set()
-    rows = await connection.fetch(
-        _RAISE,
-        ledger,
-        [one.gateway for one in alarms],
-        [one.id for one in alarms],
-        [one.kind for one in alarms],
-        [one.about for one in alarms],
-        [json.dumps(dict(one.details)) for one in alarms],
-    )
-    return {row["id"] for row in rows}
-
-
-_LIST_ALARMS: Final = """
-SELECT gateway, id, kind, about, details::text AS details, raised_at FROM bank_alarms
- WHERE ledger_id = $1
-   AND (raised_at, gateway, id) > (coalesce($2::timestamptz, '-infinity'), $3::text, $4::text)
- ORDER BY raised_at, gateway, id LIMIT $5"""
-
-
-async def list_alarms(
-    connection: Connection,
-    ledger: int,
-    *,
-    after: tuple[dt.datetime, str, str] | None,
-    limit: int,
-) -> list[Alarm]:
-    """All of a ledger's, the oldest first, from behind `after` on."""
-    rows = await connection.fetch(_LIST_ALARMS, ledger, *(after or (None, "", "")), limit)
-    return [
-        Alarm(
-            row["gateway"],
-            row["id"],
-            row["kind"],
-            row["about"],
-            json.loads(row["details"]),
-            row["raised_at"],
-        )
-        for row in rows
-    ]

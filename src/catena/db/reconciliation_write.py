@@ -128,7 +128,7 @@ async def claim_gateway(
 async def finish_gateway(
     pool: Pool, ledger: int, gateway: str, fence: int, following: dt.datetime
 ) -> None:
-    """The daily run is done; the next is due then."""
+    """The daily run is done; the next is due then. One that goes on is nobody else's until then."""
     await pool.execute(
         "SELECT reconciliation_done($1, $2, $3, $4)", ledger, gateway, fence, following
     )

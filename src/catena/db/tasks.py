@@ -7,7 +7,7 @@ is given back and says so; whoever stops a task cancels it until it has ended.
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 __all__ = ["stop_task"]
 
@@ -15,7 +15,7 @@ _AGAIN_SECONDS: Final = 0.1
 """Pause until a task that has not ended is cancelled again."""
 
 
-async def stop_task(task: asyncio.Task[None]) -> None:
+async def stop_task(task: asyncio.Task[Any]) -> None:
     """Cancel a task and wait for its end; how it ends nobody asks any more."""
     while not task.done():
         task.cancel()

@@ -26,7 +26,8 @@ __all__ = [
 WITHDRAWAL: Final = f"{OURS}withdrawal"
 """The type of its chains."""
 
-_TRIES: Final = Retry(20, first_seconds=0.5, cap_seconds=60.0)
+_TRIES: Final = Retry(20, first_seconds=0.5, cap_seconds=3600.0)
+"""Hours altogether: a bank may refuse it until somebody has filled the account."""
 
 
 class WithdrawalTerms(NamedTuple):

@@ -19,6 +19,7 @@ import structlog
 from catena.db.pool import is_lost
 from catena.db.reconciliation import find_last_import
 from catena.db.reconciliation_write import claim_gateway, finish_gateway
+from catena.db.tasks import stop_task
 from catena.errors import CatenaError
 from catena.reconciliation.imports import (
     SHAPES,
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     from catena.settings import Settings
 
 __all__ = ["Counts", "Reconciler"]
+
+_KEEP_SECONDS_MIN: Final = 0.5
+"""A lease is not renewed more often, however short it is."""
 
 _BY_CLOCK: Final = "schedule"
 """Who runs it when nobody does."""
@@ -194,10 +198,22 @@ class Reconciler:
         if fence is None:
             return None
         now = self.clock()
-        await self.ask_gateway(ledger, connection.gateway, now, _BY_CLOCK)
-        made = await self.run(ledger, name, _BY_CLOCK)
+        keeping = asyncio.create_task(self._keep_turn(ledger, name, fence))
+        try:
+            await self.ask_gateway(ledger, connection.gateway, now, _BY_CLOCK)
+            made = await self.run(ledger, name, _BY_CLOCK)
+        finally:
+            await stop_task(keeping)
         await finish_gateway(self.pool, ledger.number, name, fence, self.turn_after(now))
         return made
+
+    async def _keep_turn(self, ledger: Ledger, gateway: str, fence: int) -> None:
+        """Have the lease last as long as the run does, until cancelled."""
+        lease = self.settings.reconciliation_lease_seconds
+        while True:
+            await asyncio.sleep(max(lease / 3, _KEEP_SECONDS_MIN))
+            until = self.clock() + dt.timedelta(seconds=lease)
+            await finish_gateway(self.pool, ledger.number, gateway, fence, until)
 
     def turn_after(self, moment: dt.datetime) -> dt.datetime:
         """When the next daily turn is."""

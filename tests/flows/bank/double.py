@@ -62,6 +62,7 @@ class BankDouble:
     `rejected` by EndToEndId. `stuck`: requests by kind that are done and never answered. `wires`:
     how the next requests of a kind go: "lose" does it and answers nothing, "drop" does not even do
     it, a status is answered instead of doing it. `user`: whom alone it knows, where it asks.
+    `is_short`: there is not enough on the account.
     """
 
     url: str = ""
@@ -75,6 +76,7 @@ class BankDouble:
     wires: dict[str, list[str]] = field(default_factory=dict)
     user: str = ""
     refuses: bool = False
+    is_short: bool = False
     speaks: bool = True
     standing: int = STANDING
     asked: Counter[str] = field(default_factory=Counter)
@@ -106,8 +108,8 @@ class BankDouble:
             amount = int(Decimal(_text(part, "InstdAmt")).scaleb(2))
             iban = _text(part, "CdtrAcct><Id><IBAN")
             name = _text(part, "EndToEndId")
-            if iban == CLOSED:
-                self.rejected[name] = "AC04"
+            if iban == CLOSED or self.is_short:
+                self.rejected[name] = "AC04" if iban == CLOSED else "AM04"
             else:
                 self.payments[name] = Payment(name, amount, iban, block)
                 self.made[name] += 1
@@ -208,8 +210,8 @@ class BankDouble:
         said = detail("CRDT", _major(amount), **told)
         self.close([entry("CRDT", _major(amount), said, ref=ref, family="RCDT")], amount)
 
-    def close(self, entries: list[str], net: int, missing: int = 0) -> None:
-        """A day's statement with these entries, which leaves so much out."""
+    def close(self, entries: list[str], net: int, missing: int = 0, **head: str) -> bytes:
+        """A day's statement with these entries, which leaves so much out; gives it."""
         with self.lock:
             before, self.standing = self.standing, self.standing + net - missing
             self.number += 1
@@ -219,9 +221,11 @@ class BankDouble:
                 *entries,
                 id=f"STMT-{self.number}",
                 electronic=str(self.number),
+                **head,
             )
             self.number -= 1
             self.put(content)
+        return content
 
 
 def _major(minor: int) -> str:

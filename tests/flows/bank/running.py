@@ -98,6 +98,11 @@ class Payer:
         view: View = answer.json()
         return view
 
+    def command(self, payout: View, path: str, body: View) -> None:
+        """Have a person do something to its chain."""
+        answer = self.service.post(f"/v1/chains/{payout['chain_id']}/{path}", body)
+        assert answer.status_code in (200, 202), answer.text
+
     def read(self, payout: View) -> View:
         """A withdrawal as it is now."""
         view: View = self.service.read(f"/v1/withdrawals/{payout['id']}")

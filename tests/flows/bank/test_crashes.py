@@ -28,10 +28,16 @@ from tests.postgres import Database, ask
 from tests.server import Client, RunningApi, make_key, run_api
 
 NOWHERE = "http://127.0.0.1:9/payments"
+LEASE_SECONDS = float(str(QUICK["bank_lease_seconds"]))
 
 _BLOCKED = """
 SELECT count(*) FROM pg_stat_activity
  WHERE datname = '{}' AND wait_event_type = 'Lock' AND query LIKE '%{}%'"""
+
+
+_TURN = """
+SELECT fence || ' ' || extract(epoch FROM lease_until) FROM catena.bank_turns
+  JOIN catena.ledgers l USING (ledger_id) WHERE l.id = '{}' AND task = 'reading'"""
 
 
 def _long(case: str) -> ParameterSet:
@@ -55,6 +61,11 @@ class Street:
         self._key = make_key(database.service_dsn)
         self._contract = contract
         self._place = place
+
+    def turn(self) -> tuple[int, float]:
+        """The fence of who reads, and when its lease ends, in seconds of 1970."""
+        fence, until = str(ask(self.database.owner_dsn, _TURN.format(self.ledger[4:]))).split()
+        return int(fence), float(until)
 
     @contextmanager
     def work(self, **options: object) -> Iterator[Payer]:
@@ -134,6 +145,33 @@ def test_before_it_is_sealed(street: Street) -> None:
         check(payer, wallet, payout)
 
 
+def test_what_nobody_wants_paid_is_not_sealed(street: Street) -> None:
+    """An order whose payout a person has refused leaves in no file, and that of a held chain when
+    it goes on.
+    """
+    with street.work(file_seconds=3600) as payer:
+        wallet = payer.funded(3000)
+        refused, held = (payer.pay(wallet, amount) for amount in (700, 701))
+        for payout in (refused, held):
+            find_out(partial(payer.read, payout), lambda one: bool(one["gateway_reference"]))
+        reason = {"reason": "Nobody wants it"}
+        payer.command(refused, "steps/payout/mark-refused", reason)
+        assert payer.until(refused)["state"] == "failed"
+        payer.command(held, "hold", {"seconds": 3600, "then": "reject", **reason})
+    with street.work() as payer:
+        payouts = [payer.pay(wallet, 702)]
+        names = {payer.until_sent(payouts[0])}
+        assert street.bank.made.keys() == names
+        payer.command(held, "resume", reason)
+        names.add(payer.until_sent(held))
+        assert street.bank.made.keys() == names
+        payer.bank.book()
+        for payout in (held, *payouts):
+            assert payer.until(payout)["state"] == "completed"
+        assert balance(payer.service, wallet) == (3000 - 701 - 702, 0)
+        payer.prove()
+
+
 async def test_while_it_is_sealed(street: Street) -> None:
     """A file that was not committed is none."""
     with street.work() as payer:
@@ -176,6 +214,67 @@ def test_when_it_is_delivered_and_nobody_knows(street: Street) -> None:
     with street.work() as payer:
         check(payer, wallet, payout)
         assert len(street.bank.received) > 1
+
+
+async def test_while_the_orders_of_a_refused_file_are_declined(street: Street) -> None:
+    """The bank is not asked again: whoever comes next declines them."""
+    with street.work(payments_url=NOWHERE) as payer:
+        wallet = await asyncio.to_thread(payer.funded, 1000)
+        payout = await asyncio.to_thread(payer.pay, wallet, 700)
+        await asyncio.to_thread(
+            find_out, payer.files, lambda files: [file["tries"] > 0 for file in files] == [True]
+        )
+        kill(payer.running)
+    street.bank.refuses = True
+    async with locking(street.database, "bank_orders"):
+        with street.work() as payer:
+            await until_blocked(street, "UPDATE bank_orders")
+            assert [file["state"] for file in payer.files()] == ["refusing"]
+            kill(payer.running)
+    with street.work() as payer:
+        ended = await asyncio.to_thread(payer.until, payout)
+        assert (ended["state"], ended["failure"]["code"]) == ("failed", "ff01")
+        assert balance(payer.service, wallet) == (1000, 0)
+        assert len(street.bank.received) == 1
+        files = await asyncio.to_thread(
+            find_out, payer.files, lambda files: files[0]["state"] == "refused"
+        )
+        assert len(files) == 1
+        payer.prove()
+
+
+async def test_a_turn_lasts_as_long_as_its_work(street: Street) -> None:
+    """However long that is, and nobody else begins the same."""
+    with street.work() as payer:
+        wallet = await asyncio.to_thread(payer.funded, 1000)
+        payout = await asyncio.to_thread(payer.pay, wallet, 700)
+        name = await asyncio.to_thread(payer.until_sent, payout)
+        await asyncio.to_thread(payer.until_read)
+        with street.work():
+            async with locking(street.database, "bank_lines"):
+                street.bank.book(name)
+                await until_blocked(street, "INSERT INTO bank_lines")
+                fence, until = await asyncio.to_thread(street.turn)
+                found = await asyncio.to_thread(
+                    find_out, street.turn, lambda found: found[1] > until + 2 * LEASE_SECONDS
+                )
+                assert found[0] == fence
+        await asyncio.to_thread(partial(check, payer, wallet, payout, books=False))
+
+
+def test_a_file_that_cannot_be_taken_in(street: Street) -> None:
+    """Somebody is told, and it is taken in once that has an end."""
+    with street.work() as payer:
+        wallet = payer.funded(1000)
+        payout = payer.pay(wallet, 700)
+        name = payer.until_sent(payout)
+        payer.until_read()
+        dsn = street.database.owner_dsn
+        ask(dsn, "REVOKE INSERT ON catena.bank_lines FROM catena_service")
+        street.bank.book(name)
+        find_out(payer.alarms, lambda found: "stuck_file" in found)
+        ask(dsn, "GRANT INSERT ON catena.bank_lines TO catena_service")
+        check(payer, wallet, payout, books=False)
 
 
 @pytest.mark.parametrize("place", [_long("GET files"), "DELETE files"])

@@ -43,7 +43,8 @@ def test_a_virtual_iban_says_whose_it_is(payer: Payer) -> None:
     until_posted(payer, wallet, 5000)
     gone = payer.service.send("DELETE", f"/v1/virtual_ibans/{VIRTUAL}")
     assert gone.json()["account_id"] == wallet
-    assert payer.service.send("DELETE", f"/v1/virtual_ibans/{VIRTUAL}").status_code == 404
+    for none in (VIRTUAL, "%00", "x" * 300):
+        assert payer.service.send("DELETE", f"/v1/virtual_ibans/{none}").status_code == 404
     payer.bank.credit(5001, "IN-2", to=VIRTUAL)
     suspended(payer, 5001)
     assert balance(payer.service, wallet) == (5000, 0)
@@ -147,22 +148,29 @@ def test_the_examples_of_requests_work(payer: Payer, contract: Contract) -> None
     """Those of the document, with an account and a payment that are there."""
     payer.bank.credit(2500, "IN-8", text="hello")
     places = {"iban": "DE89370400440532013000", "suspense_id": suspended(payer, 2500)["id"]}
+    payer.bank.say("CFEXAMPLE", "")
+    alarm = find_out(lambda: payer.alarms().get("unknown_message"), bool)
+    assert alarm is not None
+    places["alarm_id"] = alarm["id"]
     wallet = payer.funded()
     sent = set()
     for method, path, _, operation in contract.operations:
-        if not re.search(r"/(virtual_ibans|deposit_references|suspense)", path) or method == "GET":
+        if (
+            not re.search(r"/(virtual_ibans|deposit_references|suspense|bank_alarms)", path)
+            or method == "GET"
+        ):
             continue
         content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
         body = content.get("example")
         if body is not None:
-            body = {**body, "account_id": wallet}
+            body = {**body, "account_id": wallet} if "account_id" in body else body
         head = {"Idempotency-Key": uuid4().hex} if body else {}
         answer = payer.service.send(method, path.format(**places), body, headers=head)
         assert answer.status_code in {200, 201}, f"{method} {path}: {answer.text}"
         if "deposit_references" in path:
             places["reference"] = answer.json()["reference"]
         sent.add(operation["operationId"])
-    assert len(sent) == 5
+    assert len(sent) == 6
 
 
 def test_names_are_checked(payer: Payer) -> None:

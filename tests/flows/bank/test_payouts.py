@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from uuid import uuid4
+
 from tests.chain_bodies import balance
 from tests.flows.bank.double import CLOSED
 from tests.flows.bank.running import Payer, View
 from tests.flows.gateways import find_out
+from tests.gateways.bank.bank_files import element
 
 
 def returned(payer: Payer, payout: View) -> View:
@@ -40,6 +44,70 @@ def test_what_is_rejected_comes_back_to_the_wallet(payer: Payer) -> None:
     ended = payer.until(payout)
     assert (ended["state"], ended["failure"]["code"]) == ("failed", "ac04")
     assert balance(payer.service, wallet) == (1000, 0)
+
+
+def test_what_is_rejected_for_now_is_ordered_again(payer: Payer) -> None:
+    """Under another name, until somebody has filled the account; it is paid once."""
+    payer.bank.is_short = True
+    wallet = payer.funded(1000)
+    payout = payer.pay(wallet, 700)
+    find_out(lambda: [*payer.bank.rejected.values()], lambda codes: codes.count("AM04") > 1)
+    payer.bank.is_short = False
+    assert balance(payer.service, wallet) == (300, 0)
+    name = find_out(
+        lambda: payer.read(payout)["gateway_reference"], lambda found: found in payer.bank.payments
+    )
+    payer.bank.book(name)
+    assert payer.until(payout)["state"] == "completed"
+    assert balance(payer.service, wallet) == (300, 0)
+
+
+def test_another_amount_is_for_a_person(payer: Payer) -> None:
+    """Neither the notice nor a look-up completes the payout; somebody says that it is done."""
+    wallet = payer.funded(1000)
+    payout = payer.pay(wallet, 700)
+    name = payer.until_sent(payout)
+    payer.bank.payments[name] = replace(payer.bank.payments[name], amount=699)
+    payer.bank.book(name)
+    chain = f"/v1/chains/{payout['chain_id']}"
+
+    def asked() -> list[View]:
+        events = payer.service.read(f"{chain}/history", limit=200)["items"]
+        return [one for one in events if "amount_differs" in str(one)]
+
+    find_out(asked, bool)
+    assert payer.alarms()["amount_differs"]["about"] == name
+    assert payer.read(payout)["state"] == "pending"
+    told = {"reference": name, "amount": 700, "currency": "EUR"}
+    body = {"reason": "The bank owes us the cent", "result": told}
+    payer.command(payout, "steps/payout/mark-done", body)
+    assert payer.until(payout)["state"] == "completed"
+    assert balance(payer.service, wallet) == (300, 0)
+    payer.bank.standing -= 1  # which reconciliation finds
+
+
+def test_a_second_debit_of_an_order_is_seen(payer: Payer) -> None:
+    """And a second return; a statement that tells of the first once more is no news."""
+    wallet = payer.funded(1000)
+    payout = payer.pay(wallet, 700)
+    name = payer.until_sent(payout)
+    payer.bank.book(name)
+    payer.until(payout)
+    payer.bank.book(name)
+    payer.until_read()
+    payer.bank.standing += 700
+    assert not {"paid_twice", "returned_twice"} & payer.alarms().keys()
+    payer.bank.close([payer.bank.debit(payer.bank.payments[name], ref="another")], -700)
+    payer.until_read()
+    alarm = payer.alarms()["paid_twice"]
+    assert (alarm["about"], alarm["details"]) == (name, {"lines": 2, "total": -1400})
+    payer.bank.give_back(name)
+    returned(payer, payout)
+    payer.bank.give_back(name, 699)
+    payer.until_read()
+    assert payer.alarms()["returned_twice"]["about"] == name
+    assert balance(payer.service, wallet) == (1000, 0)
+    payer.bank.standing += 700 - 699  # the second ones are in no books: reconciliation finds them
 
 
 def test_a_file_that_is_refused_fails_its_orders(payer: Payer) -> None:
@@ -196,6 +264,33 @@ def test_a_statement_that_leaves_something_out(payer: Payer) -> None:
     assert gap["details"]["found"] - gap["details"]["expected"] == 222
 
 
+def test_statements_that_come_late_or_again_prove_nothing(payer: Payer) -> None:
+    """Each is held against the one before it by its own time, however they come."""
+    payer.until_read()
+
+    def gaps() -> list[View]:
+        listed = payer.service.read("/v1/bank_alarms", limit=200)["items"]
+        return [one["details"] for one in listed if one["kind"] == "gap"]
+
+    bank = payer.bank
+    first = bank.close([], 0, at="2026-10-20T00:00:00Z")
+    payer.until_read()
+    known = len(gaps())
+    with bank.lock:
+        bank.close([], 0, at="2026-10-21T00:00:00Z")
+        bank.close([], 0, at="2026-10-22T00:00:00Z")
+        late, early = [*bank.mailbox.items()][-2:]
+        del bank.mailbox[late[0]]
+        bank.mailbox[late[0]] = late[1]
+        assert [*bank.mailbox][-2:] == [early[0], late[0]]
+    payer.until_read()
+    bank.put(first, "again")
+    bank.number -= 1
+    bank.close([], 0, at="2026-10-23T00:00:00Z")
+    payer.until_read()
+    assert [one["code"] for one in gaps()[known:]] == ["number", "repeated"]
+
+
 def test_a_file_that_cannot_be_read_is_in_nobodys_way(payer: Payer) -> None:
     """It is listed with why, and what comes after it is read."""
     wallet = payer.funded(1000)
@@ -224,6 +319,21 @@ def test_a_file_that_is_too_large_is_in_nobodys_way(payer: Payer) -> None:
     payer.bank.mailbox.clear()
 
 
+def test_a_name_that_is_none_is_in_nobodys_way(payer: Payer) -> None:
+    """It is listed as it can be shown, and what comes after it is read."""
+    wallet = payer.funded(1000)
+    payout = payer.pay(wallet, 700)
+    name = payer.until_sent(payout)
+    payer.bank.put(b"<Document/>", "my \0 statement")
+    payer.bank.book(name)
+    assert payer.until(payout)["state"] == "completed"
+    listed = payer.service.read("/v1/bank_alarms", limit=200)["items"]
+    assert [one["about"] for one in listed if one["details"].get("code") == "name_refused"] == [
+        "my \\x00 statement"
+    ]
+    payer.bank.mailbox.clear()
+
+
 def test_other_content_under_a_known_name_is_not_taken_for_it(payer: Payer) -> None:
     """Nobody is told that it is stored, and a person sees it."""
     payer.until_read()
@@ -236,8 +346,46 @@ def test_other_content_under_a_known_name_is_not_taken_for_it(payer: Payer) -> N
     payer.bank.mailbox.clear()
 
 
+def test_a_report_on_an_order_of_another_file(payer: Payer) -> None:
+    """It says nothing of that order, and is listed."""
+    wallet = payer.funded(1000)
+    first, second = payer.pay(wallet, 100), payer.pay(wallet, 200)
+    names = [payer.until_sent(payout) for payout in (first, second)]
+    payer.until_read()
+    ids = [payer.bank.payments[name].block.rpartition("-")[0] for name in names]
+    stranger = names[1] if ids[0] != ids[1] else "CT" + "C" * 32
+    said = element("OrgnlEndToEndId", stranger) + element("TxSts", "RJCT")
+    block = element("OrgnlPmtInfId", payer.bank.payments[names[0]].block)
+    payer.bank.say(ids[0], block + element("TxInfAndSts", said))
+    payer.until_read()
+    assert payer.alarms()["unknown_order"]["about"] == stranger
+    payer.bank.book(*names)
+    for payout in (first, second):
+        assert payer.until(payout)["state"] == "completed"
+
+
 def test_a_report_on_what_is_not_ours(payer: Payer) -> None:
-    """It is listed."""
+    """It is listed, once: until somebody says what was done, and when it says something new."""
     payer.bank.say("CFOTHER", "")
     payer.until_read()
-    assert payer.alarms()["unknown_message"]["about"] == "CFOTHER"
+    alarm = payer.alarms()["unknown_message"]
+    assert (alarm["about"], alarm["acknowledged"]) == ("CFOTHER", None)
+    path, body = f"/v1/bank_alarms/{alarm['id']}/acknowledge", {"reason": "The bank was wrong"}
+    key = uuid4().hex
+    done = payer.service.post(path, body, key=key)
+    assert done.status_code == 200, done.text
+    said = done.json()["acknowledged"]
+    assert (said["reason"], said["by"][:4]) == ("The bank was wrong", "key_")
+    again = payer.service.post(path, body, key=key)
+    assert (again.json(), again.headers["idempotency-replayed"]) == (done.json(), "true")
+    assert payer.service.post(path, body).json()["code"] == "conflict"
+    other = payer.service.post(path, {"reason": "I was"}, key=key)
+    assert other.json()["code"] == "idempotency_key_reused"
+    nothing = payer.service.post(path.replace(alarm["id"], f"alm_{'0' * 32}"), body)
+    assert nothing.json()["code"] == "not_found"
+    assert "unknown_message" not in payer.alarms()
+    listed = payer.service.read("/v1/bank_alarms", acknowledged=True)["items"]
+    assert listed == [done.json()]
+    payer.bank.say("CFOTHER", "")
+    payer.until_read()
+    assert payer.alarms()["unknown_message"]["id"] == alarm["id"]

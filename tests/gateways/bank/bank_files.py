@@ -53,11 +53,12 @@ def balance(code: str, amount: str, sign: str = "CRDT", currency: str = "EUR") -
 
 
 def detail(sign: str = "CRDT", amount: str | None = None, **more: str | None) -> str:
-    """A transaction behind an entry. `more`: end_to_end, payment, message, name, iban, to, text,
-    reference, reason.
+    """A transaction behind an entry. `more`: end_to_end, payment, message, bank, name, iban, to,
+    text, reference, reason.
     """
     refs = (
         element("MsgId", more.get("message"))
+        + element("AcctSvcrRef", more.get("bank"))
         + element("PmtInfId", more.get("payment"))
         + element("EndToEndId", more.get("end_to_end"))
     )

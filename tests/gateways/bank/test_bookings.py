@@ -191,6 +191,38 @@ def test_a_batch_that_does_not_add_up(amounts: tuple[str | None, str]) -> None:
     assert [one.amount for one in notices][1] == int(amounts[1].replace(".", ""))
 
 
+@pytest.mark.parametrize("amounts", [("30.00", "30.00"), ("300.00", "300.00"), (None, None)])
+def test_credits_that_do_not_add_up_are_one(amounts: tuple[str | None, str | None]) -> None:
+    """What came in is what the entry says, however its details divide it; it names nobody."""
+    parts = [detail("CRDT", amount, text="WALLET4711") for amount in amounts]
+    parts.append(detail("CRDT", amounts[0], end_to_end=OURS, reason="AC04"))
+    (line,), (notice,), _ = read(statement(entry("CRDT", "100.00", *parts, ref="B1")))
+    assert (notice.subject, notice.amount, line.amount) == (Subject.CREDIT, 10000, 10000)
+    assert "remittance" not in notice.details
+    assert notice.reference == line.id
+
+
+def test_a_debit_that_does_not_add_up_credits_nobody() -> None:
+    """Whatever stands in it besides orders of ours."""
+    parts = (detail("DBIT", "3.00", end_to_end=OURS), detail("CRDT", "900.00", text="WALLET4711"))
+    _, notices, _ = read(statement(entry("DBIT", "6.00", *parts)))
+    assert [one.id for one in notices] == [f"paid:{OURS}"]
+
+
+def test_an_entry_is_known_by_what_its_details_are_called() -> None:
+    """Statements that overlap tell it twice, at other places: it is one where its details say so,
+    and two where the bank names nothing.
+    """
+    named = detail("CRDT", "5.00", bank="D-1", text="hello")
+    before = entry("CRDT", "1.00", detail("CRDT", "1.00", bank="D-0"))
+    first = read(statement(before, entry("CRDT", "5.00", named)))[0]
+    again = read(statement(entry("CRDT", "5.00", named), id="S9"))[0]
+    assert first[1].id == again[0].id
+    for ref in ({}, {"ref": "NONREF"}):
+        unnamed = entry("CRDT", "5.00", detail("CRDT", "5.00"), **ref)
+        assert read(statement(unnamed))[0][0].id != read(statement(unnamed, id="S9"))[0][0].id
+
+
 def test_a_batch_without_its_orders() -> None:
     """A block of ours that is booked as one is told of by its name: the file says whose it is."""
     batch = f"<Btch><PmtInfId>{FILE}-1</PmtInfId><NbOfTxs>2</NbOfTxs></Btch>"

@@ -15,11 +15,20 @@ FILE = b"<Document/>"
 
 async def test_delivering(tmp_path: Path) -> None:
     """A file appears whole under its message id; the same again changes nothing."""
-    bank = FolderBank(tmp_path / "bank")
+    bank = FolderBank(tmp_path)
     for _ in range(2):
         assert (await bank.deliver("M1", FILE)).outcome is Delivery.TAKEN
-    assert [path.name for path in (tmp_path / "bank" / "out").iterdir()] == ["M1.xml"]
-    assert (tmp_path / "bank" / "out" / "M1.xml").read_bytes() == FILE
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["M1.xml"]
+    assert (tmp_path / "out" / "M1.xml").read_bytes() == FILE
+
+
+async def test_a_folder_that_is_gone(tmp_path: Path) -> None:
+    """It is not made anew: what is written there would reach nobody, and count as taken."""
+    bank = FolderBank(tmp_path / "mount")
+    assert (await bank.deliver("M1", FILE)).outcome is Delivery.UNKNOWN
+    with pytest.raises(BankUnreachable, match="folder_unusable"):
+        await bank.list_files()
+    assert not (tmp_path / "mount").exists()
 
 
 async def test_nothing_is_overwritten(tmp_path: Path) -> None:
@@ -46,15 +55,17 @@ async def test_reading(tmp_path: Path) -> None:
         os.utime(path, (number, number))
     (tmp_path / "in" / "folder").mkdir()
     (tmp_path / "in" / "link").symlink_to(tmp_path / "in" / "a.xml")
-    assert await bank.list_files() == ["b.xml", "a.xml"]
+    assert await bank.list_files() == ["b.xml", "a.xml", "e f"]
     assert await bank.read_file("b.xml") == FILE
     for _ in range(2):
         await bank.acknowledge("b.xml")
-    assert await bank.list_files() == ["a.xml"]
+    assert await bank.list_files() == ["a.xml", "e f"]
+    with pytest.raises(BankUnreachable, match="file_unreadable"):
+        await bank.read_file("link")
     assert (tmp_path / "done" / "b.xml").read_bytes() == FILE
 
 
-@pytest.mark.parametrize("name", ["../secret", "", ".."])
+@pytest.mark.parametrize("name", ["../secret", "", "..", "e f", "a\udcff"])
 async def test_bad_names(tmp_path: Path, name: str) -> None:
     """Nothing outside of the folder is read or moved."""
     bank = FolderBank(tmp_path)

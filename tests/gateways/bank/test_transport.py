@@ -108,12 +108,20 @@ async def test_reading(server: BankServer, bank: HttpBank) -> None:
         await bank.acknowledge("x.xml")
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"[7]", b'[{"id": "../x"}]', b"[{}]", b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"", b"{}", b"[7]", b"[{}]", b"[" * 100_000])
 async def test_a_list_that_cannot_be_read(server: BankServer, bank: HttpBank, body: bytes) -> None:
-    """Names that could lead anywhere else are refused, with all that stands beside them."""
+    """One that names nothing is refused, with all that stands beside it."""
     server.answers["GET /files"] = 200, body
     with pytest.raises(BankUnreachable, match="answer_unreadable"):
         await bank.list_files()
+
+
+async def test_a_name_that_leads_elsewhere(server: BankServer, bank: HttpBank) -> None:
+    """It is listed, so that a person is told, and nothing is asked for by it."""
+    server.answers["GET /files"] = 200, b'[{"id": "../x"}, {"id": "x.xml"}]'
+    assert await bank.list_files() == ["../x", "x.xml"]
+    with pytest.raises(BankUnreachable, match="name_refused"):
+        await bank.read_file("../x")
 
 
 async def test_out_of_reach(server: BankServer, bank: HttpBank) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catena.gateways.bank.reading import Unreadable
-from catena.gateways.bank.values import at_midnight, read_amount, read_day, read_moment
+from catena.gateways.bank.values import at_midnight, read_amount, read_day, read_id, read_moment
 from catena.money import format_amount, iso_currency
 
 AMOUNTS = {
@@ -94,3 +94,18 @@ def test_bad_dates(text: str) -> None:
 def test_midnight() -> None:
     """A day begins in UTC."""
     assert at_midnight(dt.date(2026, 1, 2)) == dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_moments_outside_of_the_calendar(text: str) -> None:
+    """Their own zone has them, and UTC does not."""
+    with pytest.raises(Unreadable, match="none"):
+        read_moment(text)
+
+
+def test_ids() -> None:
+    """One that nobody could list refuses the file."""
+    assert read_id("S" * 140) == "S" * 140
+    with pytest.raises(Unreadable, match="140") as refused:
+        read_id("S" * 141)
+    assert refused.value.code == "id"

@@ -5,7 +5,7 @@
 
 CREATE DOMAIN bank_order_state AS text
     CHECK (VALUE IN ('open', 'sealed', 'accepted', 'paid', 'declined', 'returned'));
-CREATE DOMAIN bank_file_state AS text CHECK (VALUE IN ('sealed', 'taken', 'refused'));
+CREATE DOMAIN bank_file_state AS text CHECK (VALUE IN ('sealed', 'taken', 'refusing', 'refused'));
 
 -- What is to be paid, each once. `key` is the step's, and `end_to_end_id` is made of it: so there is one
 -- name to look an order up by, and one index for it. `told_by`: the notice that its state is from.
@@ -21,6 +21,7 @@ CREATE TABLE bank_orders (
     bic           text,
     remittance    text NOT NULL,
     requested_on  date NOT NULL,
+    chain_id      uuid,                  -- whose order it is
     collected_at  timestamptz NOT NULL,
     message_id    text,                  -- the file that it left in, and its payment block there
     block_id      text,
@@ -54,7 +55,8 @@ CREATE TABLE bank_files (
     fence      bigint NOT NULL,
     PRIMARY KEY (ledger_id, gateway, message_id)
 );
-CREATE INDEX bank_files_due ON bank_files (ledger_id, gateway, due_at) WHERE state = 'sealed';
+CREATE INDEX bank_files_due ON bank_files (ledger_id, gateway, due_at)
+    WHERE state IN ('sealed', 'refusing');
 
 -- What the bank has given us, as it came. `read_at`: all that it says is taken in. `failure`: why it
 -- cannot be read.
@@ -110,18 +112,29 @@ CREATE TABLE bank_lines (
     PRIMARY KEY (ledger_id, gateway, id)
 );
 CREATE INDEX bank_lines_by_time ON bank_lines (ledger_id, gateway, at, number);
+CREATE INDEX bank_lines_by_order ON bank_lines (ledger_id, gateway, reference)
+    WHERE subject = 'payout' AND reference IS NOT NULL;
 
--- What a person has to look at: gaps, files that cannot be read, words that contradict each other.
+-- What a person has to look at: gaps, files that cannot be read, words that contradict each other; and
+-- who has. `key` and `payload` are of the request that said so. One that says something new is open again.
 CREATE TABLE bank_alarms (
-    ledger_id integer NOT NULL,
-    gateway   text NOT NULL,
-    id        text NOT NULL,
-    kind      text NOT NULL,
-    about     text NOT NULL,
-    details   jsonb NOT NULL,
-    raised_at timestamptz NOT NULL,
+    ledger_id       integer NOT NULL,
+    gateway         text NOT NULL,
+    id              text NOT NULL,
+    alarm_id        uuid NOT NULL,
+    kind            text NOT NULL,
+    about           text NOT NULL,
+    details         jsonb NOT NULL,
+    raised_at       timestamptz NOT NULL,
+    acknowledged_at timestamptz,
+    acknowledged_by text,
+    reason          text,
+    key             uuid,
+    payload         uuid,
     PRIMARY KEY (ledger_id, gateway, id)
 );
+CREATE UNIQUE INDEX bank_alarms_by_id ON bank_alarms (ledger_id, alarm_id);
+CREATE INDEX bank_alarms_by_key ON bank_alarms (ledger_id, key) WHERE key IS NOT NULL;
 CREATE INDEX bank_alarms_by_time ON bank_alarms (ledger_id, raised_at, gateway, id);
 
 -- What is done by one process at a time, and when it is due again.
@@ -183,6 +196,8 @@ GRANT SELECT, INSERT ON bank_orders, bank_files, bank_inbox, bank_statements, ba
 GRANT UPDATE (message_id, block_id, state, code, told_by) ON bank_orders TO catena_service;
 GRANT UPDATE (state, code, text, tries, due_at, fence) ON bank_files TO catena_service;
 GRANT UPDATE (acknowledged_at, read_at, failure) ON bank_inbox TO catena_service;
+GRANT UPDATE (details, raised_at, acknowledged_at, acknowledged_by, reason, key, payload) ON bank_alarms
+    TO catena_service;
 GRANT UPDATE (due_at, lease_until, fence) ON bank_turns TO catena_service;
 GRANT UPDATE (assigned_at) ON suspense TO catena_service;
 GRANT DELETE ON virtual_ibans, deposit_references TO catena_service;

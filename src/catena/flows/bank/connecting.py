@@ -44,6 +44,17 @@ class Banks:
                 f" CATENA_BANK_LEASE_SECONDS ({self._settings.bank_lease_seconds:g}): else files"
                 " are delivered by two at once."
             )
+        for other in self._rails:
+            if options.numbers & other.options.numbers:
+                raise SetupError(
+                    f"The gateway {config.name}: {other.name} has the same account, so money that"
+                    " comes in would be credited by both."
+                )
+            if options.folder is not None and options.folder == other.options.folder:
+                raise SetupError(
+                    f"The gateway {config.name}: {other.name} has the same `folder`, so each would"
+                    " take files of the other's."
+                )
         rail = Rail(
             config.name,
             ledger,

@@ -14,12 +14,12 @@ import structlog
 from catena.db.bank_inbox import (
     Turn,
     acknowledge_file,
-    extend_turn,
     keep_file,
     load_hashes,
 )
 from catena.flows.bank.standing import AlarmKind
-from catena.gateways.bank.transport import BankUnreachable
+from catena.gateways.bank.limits import FILE_NAME_CHARACTERS_MAX
+from catena.gateways.bank.transport import BankUnreachable, is_file_name
 from catena.ids import BANK_FILE, new_id
 
 if TYPE_CHECKING:
@@ -27,42 +27,48 @@ if TYPE_CHECKING:
 
 __all__ = ["fetch_files"]
 
-_TOO_LARGE: Final = frozenset({"file_too_large", "answer_too_large"})
-"""It stays with the bank until `bank_file_bytes` is raised."""
+_STAYS: Final = frozenset({"file_too_large", "answer_too_large", "file_unreadable"})
+"""It stays with the bank until a person has done something about it."""
 
 _log = structlog.get_logger(__name__)
 
 
 async def fetch_files(rail: Rail, turn: Turn) -> int:
     """Store what is new, and acknowledge what is stored; gives how many files were new."""
+    del turn  # done twice it changes nothing
     fresh = 0
     try:
-        names = list(dict.fromkeys(await rail.road.list_files()))
+        listed = dict.fromkeys(await rail.road.list_files())
     except BankUnreachable as error:
         _log.warning("bank_not_read", gateway=rail.name, reason=error.code)
         return fresh
+    names = [name for name in listed if is_file_name(name)]
+    await rail.raise_alarms(
+        [
+            rail.alarm(AlarmKind.UNREADABLE, _show(name), code="name_refused")
+            for name in listed
+            if not is_file_name(name)
+        ]
+    )
     async with rail.pool.acquire() as connection:
         stored = await load_hashes(connection, rail.ledger.number, rail.name, names)
     for name in names:
         before, done = stored.get(name, (None, False))
         if done and rail.options.keeps:
             continue
-        if not await _still_ours(rail, turn):
-            return fresh
         try:
             fresh += await _fetch_one(rail, name, before, done=done)
         except BankUnreachable as error:  # one that cannot be had is in no other's way
             _log.warning("bank_not_read", gateway=rail.name, file=name, reason=error.code)
-            if error.code in _TOO_LARGE:
+            if error.code in _STAYS:
                 alarm = rail.alarm(AlarmKind.UNREADABLE, name, code=error.code)
                 await rail.raise_alarms([alarm])
     return fresh
 
 
-async def _still_ours(rail: Rail, turn: Turn) -> bool:
-    seconds = rail.settings.bank_lease_seconds
-    async with rail.pool.acquire() as connection:
-        return await extend_turn(connection, rail.ledger.number, rail.name, turn, seconds)
+def _show(name: str) -> str:
+    """A name as it can be stored, whatever it is made of."""
+    return name.encode("unicode_escape").decode()[:FILE_NAME_CHARACTERS_MAX]
 
 
 async def _fetch_one(rail: Rail, name: str, before: bytes | None, *, done: bool) -> bool:

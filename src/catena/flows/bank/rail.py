@@ -17,13 +17,15 @@ import structlog
 from catena.chains.calls import read_key
 from catena.chains.step_types import Answer, Outcome
 from catena.db.bank import OrderRow, OrderState, collect_order, find_order, move_orders
-from catena.db.bank_inbox import Alarm, list_lines, raise_alarms
+from catena.db.bank_alarms import Alarm, raise_alarms
+from catena.db.bank_inbox import list_lines
 from catena.db.read.chains import read_chain
 from catena.flows.bank.standing import AlarmKind
 from catena.gateways.bank.gateway import connect
 from catena.gateways.bank.reasons import find_reason
 from catena.gateways.bank.references import end_to_end_id
 from catena.gateways.contract import Gateway, StatementLine, Subject
+from catena.ids import BANK_ALARM, new_id
 
 if TYPE_CHECKING:
     from catena.clock import Clock
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from catena.gateways.bank.transport import BankTransport
     from catena.settings import Settings
 
-__all__ = ["Rail"]
+__all__ = ["CANCELLED", "Rail"]
 
 CANCELLED: Final = "cancelled"
 
@@ -79,8 +81,14 @@ class Rail:
             order.bic,
             order.remittance,
         )
+        parts = read_key(order.key)
+        if parts is not None and parts.round > 1:  # a person may have refused the one before
+            await self._call_off(
+                await self._find(f"{order.key.rpartition('.')[0]}.{parts.round - 1}")
+            )
+        chain = None if parts is None else parts.chain
         async with self.pool.acquire() as connection:
-            stored = await collect_order(connection, self.ledger.number, self.name, wanted)
+            stored = await collect_order(connection, self.ledger.number, self.name, wanted, chain)
         if stored[1:9] != wanted[1:9]:  # a key's calls are all the same
             return Answer(Outcome.UNKNOWN, code="order_differs")
         self.wake.set()
@@ -88,17 +96,23 @@ class Rail:
 
     async def look_up(self, key: str) -> Answer:
         """What has become of the order with this key."""
+        order = await self._find(key)
+        if order is not None and order.state is OrderState.OPEN and await self._is_called_off(key):
+            await self._call_off(order)
+            order = await self._find(key)
+        return Answer(Outcome.NOT_FOUND) if order is None else _tell(order)
+
+    async def _find(self, key: str) -> OrderRow | None:
         async with self.pool.acquire() as connection:
-            order = await find_order(connection, self.ledger.number, self.name, end_to_end_id(key))
-        if order is None:
-            return Answer(Outcome.NOT_FOUND)
-        if order.state is OrderState.OPEN and await self._is_called_off(key):
-            moves = [(order, OrderState.DECLINED, CANCELLED, CANCELLED)]
-            async with self.pool.acquire() as connection:
-                moved = await move_orders(connection, self.ledger.number, self.name, moves)
-            if moved:
-                order = order._replace(state=OrderState.DECLINED, code=CANCELLED)
-        return _tell(order)
+            return await find_order(connection, self.ledger.number, self.name, end_to_end_id(key))
+
+    async def _call_off(self, order: OrderRow | None) -> None:
+        """Have an order that is in no file so far never be in one."""
+        if order is None or order.state is not OrderState.OPEN:
+            return
+        moves = [(order, OrderState.DECLINED, CANCELLED, CANCELLED)]
+        async with self.pool.acquire() as connection:
+            await move_orders(connection, self.ledger.number, self.name, moves)
 
     async def _is_called_off(self, key: str) -> bool:
         """Whether its chain would rather not have it paid, if it is not too late."""
@@ -129,7 +143,7 @@ class Rail:
 
     def alarm(self, kind: AlarmKind, about: str, **details: Any) -> Alarm:  # noqa: ANN401  # any JSON
         """An alarm about something; there is one of a kind for each thing."""
-        return Alarm(self.name, f"{kind}:{about}", kind, about, details)
+        return Alarm(self.name, f"{kind}:{about}", kind, about, details, new_id(BANK_ALARM))
 
     async def raise_alarms(self, alarms: Sequence[Alarm]) -> None:
         """Have them listed, and log those that are new."""
@@ -137,7 +151,7 @@ class Rail:
             return
         async with self.pool.acquire() as connection:
             fresh = await raise_alarms(connection, self.ledger.number, alarms)
-        self.log_alarms([one for one in alarms if one.id in fresh])
+        self.log_alarms([one for one in alarms if one.name in fresh])
 
     def log_alarms(self, alarms: Sequence[Alarm]) -> None:
         """Log them."""
@@ -153,10 +167,13 @@ def _tell(order: OrderRow) -> Answer:
         "currency": order.currency,
     }
     match order.state:
+        case OrderState.PAID if order.code == AlarmKind.AMOUNT_DIFFERS:
+            return Answer(Outcome.UNKNOWN, code=order.code)  # a person says what is to be done
         case OrderState.PAID | OrderState.RETURNED:
             return Answer(Outcome.APPROVED, result)
         case OrderState.DECLINED:
-            meaning = "" if order.code == CANCELLED else find_reason(order.code).meaning
-            return Answer(Outcome.DECLINED, result, order.code or "declined", meaning)
+            code, reason = order.code or "declined", find_reason(order.code)
+            text = "" if code == CANCELLED else reason.meaning
+            return Answer(Outcome.DECLINED, result, code, text, permanent=reason.permanent)
         case _:
             return Answer(Outcome.PENDING, result)

@@ -7,6 +7,7 @@ it is taken in, in the order in which they came. Reading is done beside the loop
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -14,29 +15,33 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import structlog
 
 from catena.db.bank import load_file_orders
+from catena.db.bank_alarms import Alarm
 from catena.db.bank_inbox import (
-    Alarm,
     BankFile,
     BankLine,
     StatementRow,
     Turn,
-    extend_turn,
+    count_statements,
     fail_file,
-    find_last_statement,
+    find_before,
+    find_repeated,
     finish_file,
     next_unread,
     store_lines,
 )
+from catena.db.pool import is_lost
+from catena.errors import CatenaError
 from catena.flows.bank.standing import AlarmKind
 from catena.flows.bank.taking import take_notices
 from catena.gateways.bank.accounts import mask_iban, tidy_iban
 from catena.gateways.bank.bookings import Booking, StatementEnd, read_bookings
 from catena.gateways.bank.camt import Kind, Statement
 from catena.gateways.bank.gaps import Closing, GapCode, close_statement, find_gaps
+from catena.gateways.bank.limits import ID_CHARACTERS_MAX
 from catena.gateways.bank.pacs004 import read_pacs004
 from catena.gateways.bank.pain002 import notices_of_report, read_pain002
 from catena.gateways.bank.reading import Unreadable, cut, read_pieces
-from catena.gateways.contract import Notice, StatementLine
+from catena.gateways.contract import Notice, StatementLine, Subject
 
 if TYPE_CHECKING:
     from catena.flows.bank.rail import Rail
@@ -68,8 +73,9 @@ async def read_files(rail: Rail, turn: Turn) -> int:
             taken = await _Reading(rail, turn, file).take_in()
         except Unreadable as error:
             await _give_up(rail, file, error)
-        except _Lost:
-            return read
+        except Exception as error:
+            await _complain(rail, file, error)
+            raise
         else:
             if not taken:
                 return read
@@ -85,8 +91,12 @@ async def _give_up(rail: Rail, file: BankFile, error: Unreadable) -> None:
         await fail_file(connection, rail.ledger.number, rail.name, file.name, error.code)
 
 
-class _Lost(Exception):
-    """Somebody else has the turn by now."""
+async def _complain(rail: Rail, file: BankFile, error: Exception) -> None:
+    """It is tried again and again, and those behind it wait: a person is told, unless it passes."""
+    transient = isinstance(error, CatenaError) and error.transient
+    if not transient and not is_lost(error):
+        alarm = rail.alarm(AlarmKind.STUCK, file.name, error=type(error).__name__)
+        await rail.raise_alarms([alarm])
 
 
 async def _slices(parts: Iterable[_T]) -> AsyncIterator[list[_T]]:
@@ -111,7 +121,7 @@ class _Reading:
         self._alarms: list[Alarm] = []
 
     async def take_in(self) -> bool:
-        """Take it in, and remember that it is; False: others have. Raises Unreadable or _Lost."""
+        """Take it in, and remember that it is; False: others have. Raises Unreadable."""
         content, rail = self._file.content, self._rail
         name, _ = next(read_pieces(cut(content), ()))
         if name.startswith("pain.002."):
@@ -135,12 +145,7 @@ class _Reading:
         return done
 
     async def _take_notices(self, notices: Sequence[Notice]) -> None:
-        rail, seconds = self._rail, self._rail.settings.bank_lease_seconds
-        async with rail.pool.acquire() as connection:
-            ours = await extend_turn(connection, rail.ledger.number, rail.name, self._turn, seconds)
-        if not ours:
-            raise _Lost
-        await take_notices(rail, notices, self._file.id)
+        await take_notices(self._rail, notices, self._file.id)
 
     async def _take_report(self, content: bytes) -> None:
         """What became of a file, and of the orders in it."""
@@ -156,6 +161,11 @@ class _Reading:
             self._alarms.append(rail.alarm(AlarmKind.UNKNOWN_MESSAGE, about, **told))
             return
         blocks = {order.end_to_end_id: order.block_id or "" for order in orders}
+        for one in report.orders:
+            if one.end_to_end_id not in blocks:
+                told = {"report": report.id, "status": one.status, "code": one.code}
+                about = one.end_to_end_id[:ID_CHARACTERS_MAX]
+                self._alarms.append(rail.alarm(AlarmKind.UNKNOWN_ORDER, about, **told))
         notices = await asyncio.to_thread(list, notices_of_report(report, blocks))
         for at in range(0, len(notices), _SLICE):
             await self._take_notices(notices[at : at + _SLICE])
@@ -186,7 +196,6 @@ class _Bookings:
         self._alarms = alarms
         self._statements = statements
         self._ours = False
-        self._before: StatementRow | None = None
         self._notices: list[Notice] = []
         self._lines: list[BankLine] = []
 
@@ -211,24 +220,33 @@ class _Bookings:
         return notices
 
     async def store(self) -> None:
-        """Store the lines so far."""
+        """Store the lines so far, and see which orders of theirs have such a line already."""
         lines, self._lines = self._lines, []
-        if lines:
-            rail = self._rail
-            async with rail.pool.acquire() as connection:
-                await store_lines(connection, rail.ledger.number, rail.name, self._file, lines)
+        if not lines:
+            return
+        rail = self._rail
+        place = rail.ledger.number, rail.name
+        orders = {one.reference for one in lines if one.reference and one.subject == Subject.PAYOUT}
+        async with rail.pool.acquire() as connection:
+            await store_lines(connection, *place, self._file, lines)
+            repeated = await find_repeated(connection, *place, orders)
+        for one in repeated:
+            kind = AlarmKind.PAID_TWICE if one.is_debit else AlarmKind.RETURNED_TWICE
+            told = {"lines": one.lines, "total": one.total}
+            self._alarms.append(rail.alarm(kind, one.reference, **told))
 
     async def _close(self, end: StatementEnd) -> None:
-        """Hold a statement against itself and the one before."""
-        statement, rail = end.statement, self._rail
-        account = tidy_iban(statement.account)
-        if self._before is None or self._before.account != account:
-            async with rail.pool.acquire() as connection:
-                self._before = await find_last_statement(
-                    connection, rail.ledger.number, rail.name, account
-                )
-        before = None if self._before is None else _closing(self._before)
-        gaps = find_gaps(before, statement, end.net, end.entries)
+        """Hold a statement against itself and the one before it, whatever their order here."""
+        row, rail = _row(end), self._rail
+        place = rail.ledger.number, rail.name
+        async with rail.pool.acquire() as connection:
+            known = await find_before(connection, *place, row)
+            count = await count_statements(connection, *place, row.account)
+        here = [one for one in self._statements if one.account == row.account]
+        before = _pick_before(row, [*here, *([known] if known else [])])
+        statement = end.statement
+        closing = None if before is None else _closing(before)
+        gaps = find_gaps(closing, statement, end.net, end.entries)
         about = f"{statement.id}/{statement.page}"
         for gap in gaps:
             alarm = rail.alarm(
@@ -238,29 +256,41 @@ class _Bookings:
                 proof=gap.is_proof,
                 expected=gap.expected,
                 found=gap.found,
-                account=mask_iban(account),
+                account=mask_iban(row.account),
                 statement=statement.id,
                 electronic=statement.electronic,
             )
             self._alarms.append(alarm)
-        if any(gap.code is GapCode.REPEATED for gap in gaps):
-            return
-        closing = close_statement(statement)
-        number = 1 if self._before is None else self._before.number + 1
-        self._before = StatementRow(
-            account,
-            statement.id,
-            statement.page,
-            statement.is_last,
-            statement.electronic,
-            statement.legal,
-            closing.balance,
-            statement.currency,
-            end.entries,
-            statement.created_at,
-            number,
-        )
-        self._statements.append(self._before)
+        if all(gap.code is not GapCode.REPEATED for gap in gaps):
+            self._statements.append(row._replace(number=count + len(here) + 1))
+
+
+def _row(end: StatementEnd) -> StatementRow:
+    """A statement as it is remembered, without its number."""
+    statement = end.statement
+    return StatementRow(
+        tidy_iban(statement.account),
+        statement.id,
+        statement.page,
+        statement.is_last,
+        statement.electronic,
+        statement.legal,
+        close_statement(statement).balance,
+        statement.currency,
+        end.entries,
+        statement.created_at,
+        0,
+    )
+
+
+def _pick_before(row: StatementRow, known: Sequence[StatementRow]) -> StatementRow | None:
+    """The same statement, if it is there; else the last of those that are not younger."""
+
+    def rank(one: StatementRow) -> tuple[bool, dt.datetime, int]:
+        return one[1:3] == row[1:3] and one[6:9] == row[6:9], one.created_at, one.number
+
+    older = [one for one in known if one.created_at <= row.created_at or one[1:3] == row[1:3]]
+    return max(older, key=rank, default=None)
 
 
 def _closing(row: StatementRow) -> Closing:

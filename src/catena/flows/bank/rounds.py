@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from catena.db.bank_inbox import end_turn, take_turn
+from catena.db.bank_inbox import end_turn, extend_turn, take_turn
 from catena.db.pool import is_lost
 from catena.db.tasks import stop_task
 from catena.errors import CatenaError
@@ -76,16 +76,34 @@ async def _receive(rail: Rail) -> None:
 
 
 async def _in_turn(
-    rail: Rail, task: str, work: Callable[[Rail, Turn], Awaitable[int]], due_seconds: float
+    rail: Rail,
+    task: str,
+    work: Callable[[Rail, Turn], Coroutine[object, object, int]],
+    due_seconds: float,
 ) -> None:
-    """Do it, unless somebody else is at it or it is not due yet."""
+    """Do it, unless somebody else is at it or it is not due yet; stop when somebody else is."""
     number, name = rail.ledger.number, rail.name
     async with rail.pool.acquire() as connection:
         turn = await take_turn(connection, number, name, task, rail.settings.bank_lease_seconds)
     if turn is None:
         return
+    doing = asyncio.create_task(work(rail, turn))
+    keeping = asyncio.create_task(_keep_turn(rail, turn))
     try:
-        await work(rail, turn)
+        await asyncio.wait({doing, keeping}, return_when=asyncio.FIRST_COMPLETED)
+        if doing.done():
+            doing.result()
     finally:
+        await stop_task(keeping)
+        await stop_task(doing)
         async with rail.pool.acquire() as connection:
             await end_turn(connection, number, name, turn, due_seconds)
+
+
+async def _keep_turn(rail: Rail, turn: Turn) -> None:
+    """Have the lease last as long as the work does; ends when the turn is somebody else's."""
+    seconds, held = rail.settings.bank_lease_seconds, True
+    while held:
+        await asyncio.sleep(seconds / 3)
+        async with rail.pool.acquire() as connection:
+            held = await extend_turn(connection, rail.ledger.number, rail.name, turn, seconds)

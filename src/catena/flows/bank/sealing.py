@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from catena.chains.states import CHAIN_ENDS, ChainState
 from catena.chains.step_types import Outcome
 from catena.db.bank import (
     FileState,
@@ -28,9 +29,11 @@ from catena.db.bank import (
     store_file,
     sum_open_orders,
 )
+from catena.flows.bank.rail import CANCELLED
 from catena.flows.bank.taking import take_notices
 from catena.gateways.bank.orders import FileHeader, PayoutOrder, check_order
 from catena.gateways.bank.pain001 import block_ids, build_pain001
+from catena.gateways.bank.reasons import find_reason
 from catena.gateways.bank.references import message_id
 from catena.gateways.bank.transport import Delivered, Delivery
 from catena.gateways.contract import Notice, Subject
@@ -45,6 +48,9 @@ __all__ = ["deliver_due", "is_due", "seal_due", "seal_now"]
 _AGAIN_SECONDS: Final = 2.0
 _AGAIN_MAX_SECONDS: Final = 900.0
 """Pauses until the same bytes are sent again: they double, from the first up to the second."""
+
+_OVER: Final = CHAIN_ENDS | {ChainState.FAILED, ChainState.ROLLING_BACK}
+"""States of chains that want nothing paid: a person has said what became of the payout."""
 
 _log = structlog.get_logger(__name__)
 
@@ -79,15 +85,17 @@ async def seal_now(rail: Rail) -> SealedFile | None:
     id, ledger = new_id(BANK_FILE), rail.ledger.number
     async with rail.pool.acquire() as connection, connection.transaction():
         rows = await lock_open_orders(connection, ledger, rail.name, rail.options.file_orders)
-        orders = [(row, _order(row)) for row in rows]
-        refused = [row for row, order in orders if any(check_order(order))]
-        if refused:  # it was checked when it came: another version did that
-            moves = [
-                (row, OrderState.DECLINED, "order_refused", "order_refused") for row in refused
-            ]
+        kept, moves = [], []
+        for row, chain_state in rows:
+            order = _order(row)
+            if chain_state in _OVER:
+                moves.append((row, OrderState.DECLINED, CANCELLED, CANCELLED))
+            elif any(check_order(order)):  # as when it came: another version did that
+                moves.append((row, OrderState.DECLINED, "order_refused", "order_refused"))
+            else:
+                kept.append(order)
+        if moves:
             await move_orders(connection, ledger, rail.name, moves)
-        names = {row.end_to_end_id for row in refused}
-        kept = [order for _, order in orders if order.end_to_end_id not in names]
         if not kept:
             return None
         file, blocks = await asyncio.to_thread(_build, id, kept, rail.options, rail.clock())
@@ -144,19 +152,23 @@ async def deliver_due(rail: Rail) -> int:
             file = await claim_file(connection, rail.ledger.number, rail.name, lease)
         if file is None:
             return delivered
-        found = await rail.road.deliver(file.message_id, file.content)
-        await _settle(rail, file, found)
+        if file.state is FileState.REFUSING:
+            await _refuse(rail, file)
+        else:
+            found = await rail.road.deliver(file.message_id, file.content)
+            await _settle(rail, file, found)
         delivered += 1
 
 
 async def _settle(rail: Rail, file: SealedFile, found: Delivered) -> None:
-    """Store what became of a delivery; a refusal declines every order of the file."""
+    """Store what became of a delivery."""
     state = {
         Delivery.TAKEN: FileState.TAKEN,
-        Delivery.REFUSED: FileState.REFUSED,
+        Delivery.REFUSED: FileState.REFUSING,
         Delivery.UNKNOWN: FileState.SEALED,
     }[found.outcome]
     again = min(_AGAIN_MAX_SECONDS, _AGAIN_SECONDS * 2.0 ** min(file.tries - 1, 16))
+    again = 0.0 if state is FileState.REFUSING else again
     async with rail.pool.acquire() as connection:
         settled = await settle_file(
             connection,
@@ -170,12 +182,12 @@ async def _settle(rail: Rail, file: SealedFile, found: Delivered) -> None:
         )
     told = {"gateway": rail.name, "file": file.message_id, "code": found.code, "tries": file.tries}
     _log.info("bank_file_delivered", outcome=found.outcome, settled=settled, **told)
-    if settled and state is FileState.REFUSED:
-        await decline_file(rail, file, found)
 
 
-async def decline_file(rail: Rail, file: SealedFile, found: Delivered) -> None:
-    """Tell the chain of each order that the bank has refused the file. Who is not told asks."""
+async def _refuse(rail: Rail, file: SealedFile) -> None:
+    """Decline every order of a file that was refused; whoever is killed in between, another does it
+    again.
+    """
     async with rail.pool.acquire() as connection:
         orders = await load_file_orders(connection, rail.ledger.number, rail.name, file.message_id)
     notices = [
@@ -185,10 +197,21 @@ async def decline_file(rail: Rail, file: SealedFile, found: Delivered) -> None:
             Outcome.DECLINED,
             rail.clock(),
             reference=order.end_to_end_id,
-            code=found.code,
-            text=found.text,
+            code=file.code,
+            text=file.text,
             details={"told_by": "delivery", "message_id": file.message_id, "moved": False},
+            permanent=find_reason(file.code).permanent,
         )
         for order in orders
     ]
-    await take_notices(rail, notices, new_id(BANK_FILE))
+    await take_notices(rail, notices, file.id)
+    async with rail.pool.acquire() as connection:
+        await settle_file(
+            connection,
+            rail.ledger.number,
+            rail.name,
+            file,
+            FileState.REFUSED,
+            code=file.code,
+            text=file.text,
+        )

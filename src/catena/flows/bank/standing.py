@@ -25,16 +25,19 @@ class AlarmKind(StrEnum):
     """A file has come under the name of another one: it was not read."""
     UNREADABLE = "unreadable_file"
     """A file cannot be read; its `code` says why. It stays stored as it came."""
+    STUCK = "stuck_file"
+    """A file can be read and not be taken in, which is our fault: it is tried again, and what came
+    after it waits."""
     UNKNOWN_MESSAGE = "unknown_message"
     """A status report is about a file that is none of ours."""
     UNKNOWN_ORDER = "unknown_order"
-    """An order of our form, and none of ours."""
+    """What looks like an order of ours is none, or is in another file than a report says."""
     OTHER_ACCOUNT = "other_account"
     """Statements of an account that is not this gateway's: they are passed over."""
     GAP = "gap"
     """A statement is not whole, or does not follow upon the one before."""
     AMOUNT_DIFFERS = "amount_differs"
-    """The bank has booked another amount than was ordered."""
+    """The bank has booked another amount than was ordered: its chain waits for a person."""
     BATCH_DIFFERS = "batch_differs"
     """A block was booked as one, and its count or sum is not that of our open orders."""
     REJECTED_AFTER_PAID = "rejected_after_paid"
@@ -43,6 +46,10 @@ class AlarmKind(StrEnum):
     """The wallet has its money back, and the bank has paid all the same."""
     RETURNED_AFTER_DECLINED = "returned_after_declined"
     """What it had never paid comes back."""
+    PAID_TWICE = "paid_twice"
+    """A second debit has the name of an order, or of a block: nothing was done about it."""
+    RETURNED_TWICE = "returned_twice"
+    """An order has come back a second time: nothing was done about it."""
     CREDIT_REFUSED = "credit_refused"
     """Money came in that could be booked neither to a wallet nor to suspense."""
 
@@ -88,7 +95,7 @@ def _judge_paid(order: OrderRow, notice: Notice) -> Verdict:
             notice.currency not in (None, order.currency)
         )
         alarm = AlarmKind.AMOUNT_DIFFERS if differs else None
-        return Verdict((notice,), OrderState.PAID, "", alarm)
+        return Verdict((notice,), OrderState.PAID, alarm or "", alarm)
     return Verdict((notice,)) if order.told_by == notice.id else _NOTHING
 
 

@@ -14,7 +14,7 @@ from catena.chains.calls import read_key
 from catena.chains.states import StepState
 from catena.chains.step_types import Outcome
 from catena.db.bank import OrderRow, load_file_orders, load_orders, move_orders
-from catena.db.bank_inbox import Alarm
+from catena.db.bank_alarms import Alarm
 from catena.db.notices import load_notices
 from catena.db.read.chains import read_chain
 from catena.flows.bank.standing import AlarmKind, Verdict, divide_batch, judge

@@ -102,27 +102,30 @@ def _read_statement(
 def _book(statement: Statement, entry: Entry, seen: dict[int, int]) -> Booking:
     if entry.state is not State.BOOKED:
         return Booking(entry, (), ())
-    pieces, adds_up = _divide(entry, _name_entry(statement, entry, seen), statement)
-    notices = tuple(notice for piece in pieces for notice in _tell(piece))
+    id = _name_entry(statement, entry, seen)
+    pieces = told = _divide(entry, id, statement)
+    if not _adds_up(pieces, entry):  # what came in is what the entry says, and nobody's
+        orders = [piece for piece in pieces if piece.order is not None and not piece.is_credit]
+        pieces = [_cut_piece(id, statement, entry, None, entry.amount)]
+        told = pieces if entry.is_credit else orders
+    notices = tuple(notice for piece in told for notice in _tell(piece))
     if not entry.details:
         notices += tuple(_tell_batches(pieces[0]))
     if statement.kind is not Kind.STATEMENT:
         return Booking(entry, (), notices)
-    if not adds_up:
-        id = pieces[0].id.partition("#")[0]
-        pieces = [_cut_piece(id, statement, entry, None, entry.amount)]
-    lines = tuple(_line(piece) for piece in pieces)
-    return Booking(entry, lines, notices)
+    return Booking(entry, tuple(_line(piece) for piece in pieces), notices)
 
 
 def _name_entry(statement: Statement, entry: Entry, seen: dict[int, int]) -> str:
     """The same name for the same entry, in whichever statement and as often as it is told.
 
-    By the bank's own reference, where it gives one: with what else there is, since some banks give
-    one to several entries; and equal ones of one statement are counted. Else by its place.
+    By the bank's own references, of it or of all its details, where it gives them: with what else
+    there is, since some banks give one to several entries; and equal ones of one statement are
+    counted. Else by its place.
     """
     own: tuple[object, ...] = (statement.id, statement.page, entry.place)
-    if entry.bank_reference is not None:
+    below = [one.bank_reference for one in entry.details]
+    if entry.bank_reference is not None or (below and None not in below):
         ids = ((one.end_to_end_id, one.bank_reference, one.amount) for one in entry.details)
         own = (entry.bank_reference, entry.is_credit, entry.is_reversal, entry.booked_on, *ids)
     parts = repr((statement.account, entry.amount, entry.currency, *own)).encode()
@@ -148,22 +151,26 @@ def _cut_piece(
     return _Piece(id, statement, entry, detail, amount, is_credit, order, is_return, at, text)
 
 
-def _divide(entry: Entry, id: str, statement: Statement) -> tuple[list[_Piece], bool]:
-    """The movements of an entry, and whether they add up to it."""
+def _divide(entry: Entry, id: str, statement: Statement) -> list[_Piece]:
+    """The movements of an entry."""
     details = entry.details
     if len(details) <= 1:
         detail = details[0] if details else None
-        return [_cut_piece(id, statement, entry, detail, entry.amount)], True
-    pieces = [
+        return [_cut_piece(id, statement, entry, detail, entry.amount)]
+    return [
         _cut_piece(f"{id}#{number}", statement, entry, one, one.amount)
         for number, one in enumerate(details, 1)
     ]
+
+
+def _adds_up(pieces: Iterable[_Piece], entry: Entry) -> bool:
+    """Whether the movements are the entry's amount together, and each says its own."""
     total = 0
     for piece in pieces:
         if piece.amount is None:
-            return pieces, False
+            return False
         total += piece.amount if piece.is_credit else -piece.amount
-    return pieces, total == (entry.amount if entry.is_credit else -entry.amount)
+    return total == (entry.amount if entry.is_credit else -entry.amount)
 
 
 def _line(piece: _Piece) -> StatementLine:
@@ -278,13 +285,13 @@ def _describe_credit(piece: _Piece) -> dict[str, Any]:
 def _describe(entry: Entry, detail: Detail | None, *, is_credit: bool, is_return: bool) -> str:
     """A line's text, for people: account numbers are masked."""
     if detail is None:
-        return mask_ibans(entry.text)
+        return mask_ibans(entry.text)[:TEXT_CHARACTERS_MAX]
     said = " ".join((*detail.references, *detail.remittance)) or detail.text or entry.text
-    said = mask_ibans(said)[:TEXT_CHARACTERS_MAX]
+    said = mask_ibans(said)
     if is_return:
         who = " ".join(filter(None, ("returned", detail.reason, detail.creditor_name)))
     else:
         name = detail.debtor_name if is_credit else detail.creditor_name
         account = detail.debtor_account if is_credit else detail.creditor_account
         who = ", ".join(filter(None, (name, account and mask_iban(account))))
-    return f"{who}: {said}" if who and said else who or said
+    return (f"{who}: {said}" if who and said else who or said)[:TEXT_CHARACTERS_MAX]

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from catena.gateways.bank.limits import TEXT_CHARACTERS_MAX
 from catena.gateways.bank.reading import Found, Unreadable, gather, read_pieces
 from catena.gateways.bank.shapes import ENTRY, GROUP, HEAD
-from catena.gateways.bank.values import read_amount, read_day, read_moment
+from catena.gateways.bank.values import read_amount, read_day, read_id, read_moment
 
 __all__ = ["Balance", "Batch", "Detail", "Entry", "Kind", "State", "Statement", "read_camt"]
 
@@ -131,6 +131,7 @@ class Entry(NamedTuple):
 
 _BODIES: Final = {"Stmt": Kind.STATEMENT, "Ntfctn": Kind.NOTIFICATION, "Rpt": Kind.REPORT}
 _SIGNS: Final = {"CRDT": True, "DBIT": False}
+_NO_ID: Final = frozenset({"NOTPROVIDED", "NONREF"})
 _TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -172,7 +173,7 @@ def _read_head(body: Any, group: Found) -> Statement:  # noqa: ANN401  # an elem
     return Statement(
         kind,
         group.texts["message"],
-        texts["id"],
+        read_id(texts["id"]),
         _read_number(page),
         _read_truth(last),
         _read_number(texts["electronic"]) if "electronic" in texts else None,
@@ -181,7 +182,7 @@ def _read_head(body: Any, group: Found) -> Statement:  # noqa: ANN401  # an elem
         read_day(texts["first"]) if "first" in texts else None,
         read_day(texts["last_day"]) if "last_day" in texts else None,
         texts.get("copy") in ("COPY", "CODU", "DUPL"),
-        texts["account"],
+        read_id(texts["account"]),
         texts.get("ccy", ""),
         tuple(_read_balance(one.texts) for one in found.many.get("balances", ())),
         _read_number(texts["entries"]) if "entries" in texts else None,
@@ -212,7 +213,7 @@ def _read_entry(found: Found, index: int) -> Entry:
         state,
         read_day(texts["booked"]) if "booked" in texts else None,
         read_day(texts["value"]) if "value" in texts else None,
-        texts.get("bank"),
+        _or_none(texts.get("bank")),
         _read_code(texts),
         texts.get("text", "")[:TEXT_CHARACTERS_MAX],
         tuple(_read_batch(one.texts) for one in found.many.get("batches", ())),
@@ -248,7 +249,7 @@ def _read_detail(found: Found, currency: str, *, is_credit: bool) -> Detail:
         _or_none(texts.get("message")),
         _or_none(texts.get("bank")),
         _read_code(texts),
-        texts.get("debtor"),
+        texts.get("debtor", "")[:TEXT_CHARACTERS_MAX] or None,
         texts.get("debtor_account"),
         texts.get("debtor_bic"),
         texts.get("creditor"),
@@ -264,7 +265,7 @@ def _read_detail(found: Found, currency: str, *, is_credit: bool) -> Detail:
 
 def _or_none(id: str | None) -> str | None:
     """An id, where there is one: banks must say something, and say that there is none."""
-    return None if id == "NOTPROVIDED" else id
+    return None if id in _NO_ID else id
 
 
 def _read_code(texts: dict[str, str]) -> str:

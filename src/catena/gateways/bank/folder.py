@@ -15,6 +15,7 @@ from typing import Final
 
 from catena.gateways.bank.limits import FILE_BYTES_MAX
 from catena.gateways.bank.transport import BankUnreachable, Delivered, Delivery, is_file_name
+from catena.ids import BANK_FILE, new_id
 
 __all__ = ["FolderBank"]
 
@@ -22,7 +23,8 @@ _UNFINISHED: Final = (".part", ".tmp", ".filepart")
 
 
 class FolderBank:
-    """A folder with `out/`, `in/` and `done/`; they are made where they are missing.
+    """A folder with `out/`, `in/` and `done/`, which are made where they are missing. The folder
+    itself never is: one that is gone may be a mount that is, and a file beneath it reaches nobody.
 
     Whoever fills `in/` renames a file into it when it is whole, or gives it a name that begins with
     a dot or ends in .part or .tmp until it is.
@@ -51,16 +53,16 @@ class FolderBank:
 
     def _make(self) -> None:
         for folder in (self._out, self._in, self._done):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)
 
     def _deliver(self, message_id: str, content: bytes) -> Delivered:
         if not is_file_name(message_id):
             return Delivered(Delivery.UNKNOWN, "name_refused")
         target = self._out / f"{message_id}.xml"
-        draft = self._out / f".{message_id}.{os.getpid()}.tmp"
+        draft = self._out / f".{new_id(BANK_FILE)}.tmp"
         try:
             self._make()
-            with draft.open("wb") as file:
+            with draft.open("xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -84,7 +86,7 @@ class FolderBank:
                 (entry.stat().st_mtime_ns, entry.name)
                 for entry in os.scandir(self._in)
                 if entry.is_file(follow_symlinks=False)
-                and is_file_name(entry.name)
+                and not entry.name.startswith(".")
                 and not entry.name.endswith(_UNFINISHED)
             ]
         except OSError:
@@ -95,10 +97,12 @@ class FolderBank:
         if not is_file_name(name):
             raise BankUnreachable("name_refused")
         try:
-            with (self._in / name).open("rb") as file:
+            with open(self._in / name, "rb", opener=_open_itself) as file:
                 content = file.read(self._file_bytes + 1)
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             raise BankUnreachable("folder_unusable") from None
+        except OSError:
+            raise BankUnreachable("file_unreadable") from None
         if len(content) > self._file_bytes:
             raise BankUnreachable("file_too_large")
         return content
@@ -113,6 +117,11 @@ class FolderBank:
             return  # it was acknowledged before
         except OSError:
             raise BankUnreachable("folder_unusable") from None
+
+
+def _open_itself(path: str, flags: int) -> int:
+    """What was listed, and nothing that a link in its place leads to; a pipe is not waited for."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _sync(folder: Path) -> None:

@@ -14,6 +14,7 @@ __all__ = [
     "FILE_NAME_CHARACTERS_MAX",
     "FILE_ORDERS_MAX",
     "ID_CHARACTERS_MAX",
+    "ID_CHARACTERS_READ_MAX",
     "MESSAGE_ID_CHARACTERS_MAX",
     "NAME_CHARACTERS_MAX",
     "PIECE_BYTES_MAX",
@@ -25,6 +26,9 @@ __all__ = [
 
 ID_CHARACTERS_MAX: Final = 35
 """Any id within a file: EndToEndId, InstrId, PmtInfId."""
+
+ID_CHARACTERS_READ_MAX: Final = 140
+"""An id that a bank has given to a file or a statement: four times what the XSD allows."""
 
 MESSAGE_ID_CHARACTERS_MAX: Final = 30
 """A file's own id: its payment blocks are named after it, with a dash and up to four digits."""

@@ -77,6 +77,7 @@ _TEXTS: Final = {
     "cutoff": "15:00",
     "zone": "Europe/Berlin",
 }
+_DAY_SECONDS: Final = 86_400
 _NUMBERS: Final = {
     "timeout_seconds": 30.0,
     "cutoff_lead_seconds": 900.0,
@@ -99,8 +100,10 @@ def read_options(name: str, options: Mapping[str, Any]) -> BankOptions:
     text = {key: str(options.get(key, value)) for key, value in _TEXTS.items()}
     number = {key: float(options.get(key, value)) for key, value in _NUMBERS.items()}
     for key, value in number.items():
-        if value < 0:
-            raise _blame(name, f"`{key}` is not below 0.")
+        if not 0 <= value <= _DAY_SECONDS:  # nor is it what is no number
+            raise _blame(name, f"`{key}` is from 0 to {_DAY_SECONDS}.")
+    if number["timeout_seconds"] == 0:
+        raise _blame(name, "`timeout_seconds` is over 0.")
     if number["file_orders"] not in range(FILE_ORDERS_MAX + 1):
         raise _blame(name, f"`file_orders` is a whole number from 0 to {FILE_ORDERS_MAX}.")
     debtor = _read_debtor(name, text)
@@ -158,11 +161,14 @@ def _read_version(name: str, text: str) -> Version:
 
 
 def _read_cutoff(name: str, text: Mapping[str, str]) -> CutOff:
+    said = "`cutoff` is a time such as 15:00, and `zone` one such as Europe/Berlin."
     try:
-        return CutOff(dt.time.fromisoformat(text["cutoff"]), ZoneInfo(text["zone"]))
+        found = CutOff(dt.time.fromisoformat(text["cutoff"]), ZoneInfo(text["zone"]))
     except (ValueError, KeyError, OSError):  # ZoneInfo raises all of them
-        said = "`cutoff` is a time such as 15:00, and `zone` one such as Europe/Berlin."
         raise _blame(name, said) from None
+    if found.time.tzinfo is not None:
+        raise _blame(name, said)
+    return found
 
 
 def _blame(name: str, sentence: str) -> SetupError:

@@ -15,7 +15,7 @@ from catena.gateways.bank.accounts import mask_ibans
 from catena.gateways.bank.limits import TEXT_CHARACTERS_MAX
 from catena.gateways.bank.reading import Found, Many, Part, Texts, Unreadable, gather, read_pieces
 from catena.gateways.bank.reasons import DUPLICATES, STATUSES, Standing, find_reason
-from catena.gateways.bank.values import read_moment
+from catena.gateways.bank.values import read_id, read_moment
 from catena.gateways.contract import Notice, Subject
 
 __all__ = ["OrderStatus", "StatusReport", "notices_of_report", "read_pain002", "resolve_orders"]
@@ -88,6 +88,11 @@ class StatusReport(NamedTuple):
     blocks: tuple[_Block, ...]
 
     @property
+    def orders(self) -> tuple[OrderStatus, ...]:
+        """Those that it names."""
+        return tuple(order for block in self.blocks for order in block.orders)
+
+    @property
     def is_refusal(self) -> bool:
         """Whether the file was refused as a whole; one that was here before was not."""
         return self.standing is Standing.REJECTED
@@ -111,9 +116,9 @@ def read_pain002(chunks: Iterable[bytes]) -> StatusReport:
     if "id" not in header.texts or "message" not in group.texts:
         raise Unreadable("incomplete", "It names no message of its own, or none that it is about.")
     said = _read_said(group)
-    message = group.texts["message"]
+    message = read_id(group.texts["message"])
     return StatusReport(
-        header.texts["id"],
+        read_id(header.texts["id"]),
         None if message == "NOTPROVIDED" else message,
         read_moment(header.texts.get("at", "")),
         said.standing,
@@ -175,7 +180,7 @@ def resolve_orders(report: StatusReport, blocks: Mapping[str, str]) -> Iterator[
     """
     if report.standing is Standing.TAKEN_BEFORE:
         return
-    named = {order.end_to_end_id: order for block in report.blocks for order in block.orders}
+    named = {order.end_to_end_id: order for order in report.orders}
     of_block = {block.id: block.said for block in report.blocks}
     of_file = _Said(report.status, report.standing, report.code, report.text)
     for id, block in blocks.items():
@@ -213,9 +218,9 @@ def notices_of_report(report: StatusReport, blocks: Mapping[str, str]) -> Iterat
                 "told_by": "pain.002",
                 "status": order.status,
                 "standing": order.standing.value,
-                "permanent": order.permanent,
                 "moved": False,
                 "message_id": report.message_id,
                 "bank_reference": order.bank_reference,
             },
+            permanent=order.permanent,
         )

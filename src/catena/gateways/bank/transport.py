@@ -71,7 +71,10 @@ class BankTransport(Protocol):
         """Bring a file to the bank; the same message id always has the same content."""
 
     async def list_files(self) -> Sequence[str]:
-        """The names of what the bank has for us, oldest first. A name is never used again."""
+        """The names of what the bank has for us, oldest first. A name is never used again.
+
+        One that is no file name is given as it is: it cannot be read, and a person is told.
+        """
 
     async def read_file(self, name: str) -> bytes:
         """The content of one, which stays where it is."""
@@ -130,12 +133,14 @@ class HttpBank:
         if not isinstance(listed, list):
             raise BankUnreachable("answer_unreadable")
         names = [str(one.get("id", "")) if isinstance(one, dict) else "" for one in listed]
-        if not all(map(is_file_name, names)):
+        if "" in names:
             raise BankUnreachable("answer_unreadable")
         return names
 
     async def read_file(self, name: str) -> bytes:
         """The content of one."""
+        if not is_file_name(name):
+            raise BankUnreachable("name_refused")
         return await self._get(_place(self._address.file_url, name))
 
     async def acknowledge(self, name: str) -> None:

@@ -11,10 +11,11 @@ import re
 from typing import Final
 
 from catena.errors import InvalidAmount, UnknownCurrency
+from catena.gateways.bank.limits import ID_CHARACTERS_READ_MAX
 from catena.gateways.bank.reading import Unreadable
 from catena.money import iso_currency, parse_amount
 
-__all__ = ["at_midnight", "read_amount", "read_day", "read_moment"]
+__all__ = ["at_midnight", "read_amount", "read_day", "read_id", "read_moment"]
 
 _AMOUNT: Final = re.compile(r"(?=\.?[0-9])0*([0-9]*)(?:\.([0-9]*?)0*)?")
 
@@ -29,6 +30,13 @@ def read_amount(text: str, currency: str) -> int:
         raise Unreadable("amount", "An amount is none of its currency.") from None
 
 
+def read_id(text: str) -> str:
+    """An id of a bank's, which is remembered and listed. Raises Unreadable."""
+    if len(text) > ID_CHARACTERS_READ_MAX:
+        raise Unreadable("id", f"An id has more than {ID_CHARACTERS_READ_MAX} characters.")
+    return text
+
+
 def read_day(text: str) -> dt.date:
     """The day of a date or a date with a time. Raises Unreadable."""
     try:
@@ -41,9 +49,9 @@ def read_moment(text: str) -> dt.datetime:
     """A moment, in UTC. Raises Unreadable."""
     try:
         moment = dt.datetime.fromisoformat(text)
-    except ValueError:
+        return moment.replace(tzinfo=moment.tzinfo or dt.UTC).astimezone(dt.UTC)
+    except (ValueError, OverflowError):  # the zones of years 1 and 9999 lead out of the calendar
         raise Unreadable("date", "A date with a time is none.") from None
-    return moment.replace(tzinfo=moment.tzinfo or dt.UTC).astimezone(dt.UTC)
 
 
 def at_midnight(day: dt.date) -> dt.datetime:
