@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from itertools import pairwise
 
 import asyncpg
+import pytest
 
 from catena.clock import system_clock
 from catena.db.embedded import EmbeddedPostgres
@@ -291,3 +292,16 @@ async def test_position_order_is_commit_order(database: Database) -> None:
         assert all(earlier <= later for (_, earlier), (_, later) in pairwise(seen))
         [[last]] = await one.read("SELECT position FROM positions WHERE ledger_id = $1")
         assert last == positions[-1]
+
+
+@pytest.mark.parametrize("wrong", ["debits", "credits", "line_count"])
+async def test_what_is_remembered_wrongly_is_never_written(database: Database, wrong: str) -> None:
+    """A total that lines do not add up to is refused by the database, and read anew."""
+    async with open_writer(database.service_dsn) as writer:
+        a, b = await writer.open_wallets(2, balance=10)
+        remembered = writer.lane._committer.accounts[a]
+        setattr(remembered, wrong, getattr(remembered, wrong) + 3)
+        assert tell(await writer.send([writer.transfer(b, a, 4)])) == "posted"
+        assert writer.counts.stale == 1
+        assert (await writer.posted(a), await writer.posted(b)) == (14, 6)
+        await prove(database, writer.ledger)

@@ -177,12 +177,13 @@ SELECT base, at FROM journal_write(
     $1, $2, $3, $4,
     $5::text::uuid[], $6::text::bigint[], $7::text::bigint[], $8::text::bigint[],
     $9::text::bigint[], $10::text::bigint[],
-    $11::text::integer[], $12::text::text[], $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-    $23::text::uuid[], $24::text::bigint[], $25::text::integer[], $26::text::bigint[],
-    $27::text::bigint[], $28::text::bigint[], $29::text::integer[], $30::text::boolean[],
-    $31::text::text[], $32,
-    $33::text::uuid[], $34::text::uuid[], $35::text::integer[], $36,
-    $37)"""
+    $11::text::bigint[], $12::text::bigint[], $13::text::bigint[],
+    $14::text::integer[], $15::text::text[], $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
+    $26::text::uuid[], $27::text::bigint[], $28::text::integer[], $29::text::bigint[],
+    $30::text::bigint[], $31::text::bigint[], $32::text::integer[], $33::text::boolean[],
+    $34::text::text[], $35,
+    $36::text::uuid[], $37::text::uuid[], $38::text::integer[], $39,
+    $40)"""
 
 _Column = Sequence[Any]
 
@@ -210,9 +211,10 @@ def _rare(column: _Column) -> _Column | None:
 _ENTRY_COLUMNS: Final = (_numbers, _names, *[_rare] * 10)
 _LINE_COLUMNS: Final = (_names, *[_numbers] * 7, _names, _rare)
 _KEY_COLUMNS: Final = (_names, _names, _numbers, _rare)
-_BALANCE_COLUMNS: Final = (_names, *[_numbers] * 3, _zeros, _numbers)
+_BALANCE_COLUMNS: Final = (_names, *[_numbers] * 3, _zeros, *[_numbers] * 4)
 
 _NO_CHAIN: Final = (None, None, None)
+_NO_LINES: Final = (0, 0, 0)
 
 
 async def write(
@@ -224,8 +226,18 @@ async def write(
     they are locked in the order of their ids. Raises Stale, KeyTaken, or the driver's error.
     """
     accounts = sorted(touched, key=lambda account: account.id)
+    sums = _sum_lines(work.lines)
     balances = [
-        (a.id[5:], a.version or 1, a.debits, a.credits, a.reserved, a.line_count) for a in accounts
+        (
+            a.id[5:],
+            a.version or 1,
+            a.debits,
+            a.credits,
+            a.reserved,
+            a.line_count,
+            *sums.get(a.id[5:], _NO_LINES),
+        )
+        for a in accounts
     ]
     numbering = work.numbering
     with telling_stale():
@@ -243,6 +255,20 @@ async def write(
         )
     assert row is not None  # noqa: S101  # a function with OUT parameters gives one row
     return row["base"], row["at"]
+
+
+def _sum_lines(lines: Iterable[tuple[Any, ...]]) -> dict[str, list[int]]:
+    """Debits, credits and the count of the lines of each account (hex). Found from the lines alone:
+    the database compares them with the totals, which decisions have kept.
+    """
+    sums: dict[str, list[int]] = {}
+    for account, _, _, amount, _, _, _, is_debit, *_ in lines:
+        found = sums.get(account)
+        if found is None:
+            found = sums[account] = [0, 0, 0]
+        found[0 if is_debit else 1] += amount
+        found[2] += 1
+    return sums
 
 
 def _columns(

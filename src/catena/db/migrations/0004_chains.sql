@@ -294,12 +294,14 @@ END
 $$;
 
 -- The statement that writes money (0002), which takes what is under lien and what belongs to a chain.
--- `b_reserved` is NULL where nothing is reserved.
+-- `b_reserved` is NULL where nothing is reserved. `b_more_…`: what the lines of this commit add up to
+-- for each account. Totals and lines reach it by different ways, and have to agree.
 DROP FUNCTION journal_write;
 CREATE FUNCTION journal_write(
     p_ledger integer, p_high text, p_low bigint, p_count bigint,
     b_account uuid[], b_version bigint[], b_debits bigint[], b_credits bigint[],
     b_reserved bigint[], b_lines bigint[],
+    b_more_debits bigint[], b_more_credits bigint[], b_more_lines bigint[],
     e_offset integer[], e_type text[], e_effective timestamptz[], e_corrects bigint[],
     e_description text[], e_reference text[], e_content uuid[], e_metadata jsonb[], e_details jsonb[],
     e_chain uuid[], e_step text[], e_is_undo boolean[],
@@ -342,8 +344,11 @@ BEGIN
       FROM (SELECT p_ledger AS ledger_id, unnest(b_account) AS account_id,
                    unnest(b_version) AS version, unnest(b_debits) AS debits,
                    unnest(b_credits) AS credits, unnest(b_reserved) AS reserved,
-                   unnest(b_lines) AS lines) u
-     WHERE b.ledger_id = u.ledger_id AND b.account_id = u.account_id AND b.version = u.version;
+                   unnest(b_lines) AS lines, unnest(b_more_debits) AS more_debits,
+                   unnest(b_more_credits) AS more_credits, unnest(b_more_lines) AS more_lines) u
+     WHERE b.ledger_id = u.ledger_id AND b.account_id = u.account_id AND b.version = u.version
+       AND b.debits = u.debits - u.more_debits AND b.credits = u.credits - u.more_credits
+       AND b.line_count = u.lines - u.more_lines;
     GET DIAGNOSTICS touched = ROW_COUNT;
     IF touched <> cardinality(b_account) THEN
         RAISE EXCEPTION 'a balance has changed since it was read' USING ERRCODE = 'CT001';
