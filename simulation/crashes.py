@@ -14,6 +14,7 @@ CALL: Final = "call"
 _STATEMENTS: Final = (
     ("FROM work_claim(", "claim"),
     ("FROM ledgers l", "find due"),
+    ("SELECT DISTINCT adapter FROM work", "find left"),
     ("FROM journal_write(", "write"),
     ("journal_lock_chains(", "lock chains"),
     ("array_agg(e.event_id", "load chains"),
