@@ -101,10 +101,12 @@ async def test_it_is_the_gateway_of_the_first_ledger(data_dir: Path) -> None:
         assert (await visitor.pay_in())["state"] == "completed"
         assert find_process(data_dir) not in {None, killed}
         listed = await call("gateways", data_dir=data_dir)
+        reconciled = await call("reconcile", "sandbox", data_dir=data_dir)
         name, kind, ledger, _, hook = listed.out.strip().split("\t")
         ended = await up.end(signal.SIGINT)
     before = read_kept(data_dir)
     assert (name, kind, ledger, url) == ("sandbox", "sandbox", before["ledger"], before["url"])
+    assert (reconciled.code, "2 new lines" in reconciled.out) == (0, True), reconciled
     assert stat.S_IMODE((data_dir / "sandbox.toml").stat().st_mode) == 0o600
     assert (ended.code, "Traceback" in ended.err) == (0, False)
     assert "sandbox_ended" in ended.err

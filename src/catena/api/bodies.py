@@ -39,6 +39,7 @@ __all__ = [
     "ChainId",
     "CurrencyCode",
     "Expression",
+    "FlowReference",
     "GatewayName",
     "JsonObject",
     "JsonValue",
@@ -156,6 +157,13 @@ _Reference = Annotated[
 ]
 Reference = Annotated[
     _Reference, Field(description="The caller's own; unique for ever within ledger and type.")
+]
+FlowReference = Annotated[
+    _Reference,
+    Field(
+        description="The caller's own; unique for ever within ledger and type. With a `gateway` it"
+        " is to search by, and keeps nothing from happening twice."
+    ),
 ]
 SearchReference = Annotated[
     _Reference,

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
-from catena.api.bodies import Amount, Body, Note, Seconds, Text
+from catena.api.bodies import Amount, Body, FlowReference, Note, Seconds, Text
 from catena.api.commands import Act, chain_of, guarded, on_chain
 from catena.api.fees import charge_fees
 from catena.api.gateway_views import view_deposit, view_refund, view_withdrawal
@@ -67,6 +67,7 @@ __all__ = [
 class GatewayDepositRequest(DepositRequest, GatewayTerms):
     """Credit a wallet with money that came in, or, with a `gateway`, that it is to charge."""
 
+    reference: FlowReference | None = None
     capture: Annotated[
         Literal["automatic", "manual"],
         Field(description="manual: authorise now, and capture when you say so."),
@@ -92,6 +93,8 @@ class GatewayDepositRequest(DepositRequest, GatewayTerms):
 
 class GatewayWithdrawalRequest(WithdrawalRequest, GatewayTerms):
     """Debit a wallet for money that leaves, or, with a `gateway`, that it is to pay out."""
+
+    reference: FlowReference | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> GatewayWithdrawalRequest:
@@ -262,6 +265,14 @@ def refund_operation(
     return _make(define_refund(terms), context)
 
 
+def _explain(
+    request: GatewayDepositRequest | GatewayWithdrawalRequest, refusal: ChainRefused
+) -> Sequence[tuple[str, str]]:
+    """Which account cannot be used: the wallet, unless its fees name others."""
+    place = "" if any(fee.account_id for fee in request.fees or ()) else "/account_id"
+    return [(place, text) for text in dict.fromkeys(flaw.text for flaw in refusal.flaws)]
+
+
 def _render(results: Sequence[Result], context: Context, prefix: str, show: _Show) -> Reply:
     result = results[0]
     if isinstance(result, Entry):
@@ -291,6 +302,7 @@ DEPOSIT_BY: Final = Write(
     Scope.DEPOSITS_WRITE,
     _deposit,
     partial(_render, prefix=DEPOSIT, show=view_deposit),
+    explain=_explain,
 )
 WITHDRAW_BY: Final = Write(
     "withdrawal",
@@ -298,6 +310,7 @@ WITHDRAW_BY: Final = Write(
     Scope.WITHDRAWALS_WRITE,
     _withdraw,
     partial(_render, prefix=WITHDRAWAL, show=view_withdrawal),
+    explain=_explain,
 )
 CAPTURE_DEPOSIT: Final = Write(
     "capture_deposit",

@@ -319,11 +319,12 @@ async def _work(
     work: Callable[[App, Ledger], Awaitable[Given]],
 ) -> Given:
     from catena.app import open_app
-    from catena.cli.database import load_gateways, prepare
+    from catena.cli.database import prepare
+    from catena.cli.own_sandbox import find_gateways
 
     await prepare(settings, urls)
     async with open_app(
-        settings, urls.service, works=False, connections=load_gateways(settings)
+        settings, urls.service, works=False, connections=find_gateways(settings)
     ) as app:
         return await work(app, await _choose(app, wanted))
 

@@ -186,16 +186,18 @@ async def test_while_it_is_sealed(street: Street) -> None:
 
 
 def test_before_it_is_delivered(street: Street) -> None:
-    """It is sealed, and its bytes are those that the next one sends."""
+    """It is sealed, and its bytes are those that the next one sends; the log says which it is."""
     with street.work(payments_url=NOWHERE) as payer:
         wallet = payer.funded(1000)
         payout = payer.pay(wallet, 700)
         find_out(payer.files, lambda files: [file["tries"] > 0 for file in files] == [True])
+        find_out(payer.running.log.copy, lambda log: any("bank_file_not_taken" in it for it in log))
         kill(payer.running)
     stored = ask(street.database.owner_dsn, _CONTENT.format(street.ledger[4:]))
     with street.work() as payer:
         check(payer, wallet, payout)
         assert street.bank.received[0] == stored
+        find_out(payer.running.log.copy, lambda log: any("bank_file_taken" in it for it in log))
 
 
 _CONTENT = """

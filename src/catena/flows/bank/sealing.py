@@ -181,7 +181,10 @@ async def _settle(rail: Rail, file: SealedFile, found: Delivered) -> None:
             again_seconds=again,
         )
     told = {"gateway": rail.name, "file": file.message_id, "code": found.code, "tries": file.tries}
-    _log.info("bank_file_delivered", outcome=found.outcome, settled=settled, **told)
+    tell, known = _log.warning, "bank_file_not_taken"
+    if found.outcome is Delivery.TAKEN:
+        tell, known = _log.info, "bank_file_taken"
+    tell(known, outcome=found.outcome, settled=settled, **told)
 
 
 async def _refuse(rail: Rail, file: SealedFile) -> None:
