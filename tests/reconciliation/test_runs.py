@@ -8,7 +8,8 @@ import datetime as dt
 import pytest
 
 from catena.db.reconciliation import load_their_lines, reading_at_once
-from catena.errors import Conflict, InvalidInput
+from catena.db.reconciliation_rows import Asker
+from catena.errors import Conflict, IdempotencyKeyReused, InvalidInput
 from catena.ledger.entries import Entry
 from catena.ledger.refusals import Refusal
 from catena.reconciliation.adjustments import Settling
@@ -208,6 +209,37 @@ async def test_two_runs_at_once_are_one_after_the_other(database: Database) -> N
         assert sorted(run.number for run in runs) == [1, 2]
         assert sorted(run.counts["matched"] for run in runs) == [0, 1]
         assert await desk.prove() == []
+
+
+async def test_one_request_makes_one_run(database: Database) -> None:
+    """Sent again, also at the same moment, it is answered with the run that it made."""
+    request = Asker("key_1", "0" * 32, "1" * 32)
+    async with open_desk(database) as desk:
+        await desk.take(row("t1", days_ago(20), "charge", "10.00", "ch_1"))
+        runs = await asyncio.gather(*(desk.run(asker=request) for _ in range(3)))
+        assert runs[0] == runs[1] == runs[2] == await desk.run(asker=request)
+        assert sorted(made.replayed for made in desk.made) == [False, True, True, True]
+        assert (await desk.run()).number == 2
+        counts = desk.reconciler.counts[desk.scribe.ledger.id, GATEWAY]
+        assert counts.runs == 2
+        with pytest.raises(IdempotencyKeyReused):
+            await desk.run(asker=request._replace(payload="2" * 32))
+
+
+async def test_one_request_takes_a_statement_in_once(database: Database) -> None:
+    """One that found it there is a request like any other: its key is no longer free."""
+    first, second = (Asker("key_1", digit * 32, "1" * 32) for digit in "ab")
+    told = row("t1", days_ago(20), "charge", "10.00", "ch_1")
+    async with open_desk(database) as desk:
+        both = await asyncio.gather(*(desk.take(told, asker=first) for _ in range(2)))
+        assert both[0].row == both[1].row
+        assert sorted((one.again, one.replayed) for one in both) == [(False, False), (False, True)]
+        both = await asyncio.gather(*(desk.take(told, asker=second) for _ in range(2)))
+        assert sorted((one.again, one.replayed) for one in both) == [(True, False), (True, True)]
+        counts = desk.reconciler.counts[desk.scribe.ledger.id, GATEWAY]
+        assert (counts.statements, counts.lines) == (1, 1)
+        with pytest.raises(IdempotencyKeyReused):
+            await desk.take(asker=second._replace(payload="2" * 32))
 
 
 async def test_a_gap_between_statements_is_not_judged(database: Database) -> None:

@@ -14,7 +14,7 @@ from catena.gateways.contract import Gateway, StatementLine, Subject
 from catena.gateways.registry import Connection
 from tests.flows.gateways import find_out
 from tests.postgres import Database, ask
-from tests.reconciliation.desk import GATEWAY, Desk, days_ago, open_desk
+from tests.reconciliation.desk import ASKER, GATEWAY, Desk, days_ago, open_desk
 
 DUE = "UPDATE catena.reconciliation_schedule SET due_at = now() - interval '1 minute'"
 
@@ -116,7 +116,7 @@ async def test_a_statement_that_reaches_into_tomorrow_hides_nothing(database: Da
         listing = Listing()
         until = system_clock()
         await desk.reconciler.ask_gateway(
-            desk.scribe.ledger, listing.connection(desk).gateway, until, "key_1"
+            desk.scribe.ledger, listing.connection(desk).gateway, until, ASKER
         )
         assert listing.asked == [(told.row.received_at - dt.timedelta(days=0.25), until)]
 

@@ -7,12 +7,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from catena.ids import IMPORT, ITEM, RUN
+from catena.ids import IMPORT, ITEM, RUN, IdSource, derive_id
 
 if TYPE_CHECKING:
     import asyncpg
 
 __all__ = [
+    "Asker",
     "ChangeRow",
     "ClearingRow",
     "FindingRow",
@@ -23,6 +24,20 @@ __all__ = [
     "RunRow",
     "TheirLine",
 ]
+
+
+class Asker(NamedTuple):
+    """Who asks for a statement or a run. `key` and `payload`, in hex, of the request, if it is one:
+    what it asks for is done once.
+    """
+
+    who: str
+    key: str | None = None
+    payload: str | None = None
+
+    def name(self, prefix: str, ledger: str, new_id: IdSource) -> str:
+        """The id of what it asks for: of the same request always the same."""
+        return new_id(prefix) if self.key is None else derive_id(prefix, ledger, self.key)
 
 
 class ImportRow(NamedTuple):

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from catena.db.reconciliation import reading_at_once
-from catena.db.reconciliation_rows import FindingRow, ImportRow, ItemRow, RunRow
+from catena.db.read.reconciliation import read_run
+from catena.db.reconciliation import reading_at_once, was_done
+from catena.db.reconciliation_rows import Asker, FindingRow, ImportRow, ItemRow, RunRow
 from catena.db.reconciliation_write import save_run
 from catena.db.write import Stale
 from catena.errors import Conflict, InvalidInput, Overloaded
@@ -39,10 +40,11 @@ NO_STATEMENT: Final = "There is no statement of this gateway yet."
 
 
 class Made(NamedTuple):
-    """A run that was stored, and its report."""
+    """A run that was stored, and its report. `replayed`: by this very request, before."""
 
     run: RunRow
     report: Report
+    replayed: bool = False
 
 
 class _Maker(NamedTuple):
@@ -69,27 +71,32 @@ async def make_run(
     new_id: IdSource,
     ledger: Ledger,
     gateway: str,
-    *,
-    who: str,
+    asker: Asker,
     until: dt.datetime | None = None,
 ) -> Made:
     """Reconcile a gateway with all that is there. `until`: both sides are complete up to then; left
     out, up to where its statements cover the time without a gap.
 
-    Raises Conflict without a statement, or InvalidInput for an `until` that cannot be.
+    Raises Conflict without a statement, InvalidInput for an `until` that cannot be, or
+    IdempotencyKeyReused.
     """
+    id = asker.name(RUN, ledger.id, new_id)
     window = dt.timedelta(days=settings.reconciliation_days)
     for _ in range(settings.commit_attempts):
         async with reading_at_once(pool) as connection:
+            if await was_done(connection, ledger.number, asker):
+                before = await read_run(connection, ledger.number, id)
+                assert before is not None  # noqa: S101  # one commit with its key
+                return Made(before.row, read_report(before.report), replayed=True)
             past = await load_past(connection, ledger, gateway, window, settings.correction_depth)
         if past is None:
             raise Conflict(NO_STATEMENT)
         now = clock()
         terms = Terms(_end(past, until, now), window, settings.cut_characters)
-        maker = _Maker(gateway, new_id(RUN), who, now)
+        maker = _Maker(gateway, id, asker.who, now)
         made, rows = await asyncio.to_thread(_make, past, terms, maker)
         try:
-            await save_run(pool, ledger.number, made.run, *rows)
+            await save_run(pool, ledger.number, asker, made.run, *rows)
         except Stale:
             continue
         return made

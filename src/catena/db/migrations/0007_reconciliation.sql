@@ -48,6 +48,15 @@ CREATE TABLE statement_lines (
 );
 CREATE INDEX statement_lines_by_import ON statement_lines (ledger_id, gateway, import);
 
+-- Of requests that took a statement in or made a run, each done once. The id of what it made is made of
+-- its key.
+CREATE TABLE reconciliation_keys (
+    ledger_id integer NOT NULL,
+    key       uuid NOT NULL,
+    payload   uuid NOT NULL,
+    PRIMARY KEY (ledger_id, key)
+);
+
 -- A run. `lines_read`: currency -> the number of the clearing account's last line that it has read;
 -- `imports_read` likewise. `origin`: when reconciliation of the gateway began.
 CREATE TABLE reconciliations (
@@ -267,10 +276,11 @@ BEGIN
 END
 $$;
 
-GRANT SELECT ON statement_imports, statement_lines, reconciliations, reconciliation_findings,
-    reconciliation_items, reconciliation_changes, reconciliation_schedule TO catena_service;
-GRANT INSERT ON statement_imports, statement_lines, reconciliations, reconciliation_findings
+GRANT SELECT ON statement_imports, statement_lines, reconciliation_keys, reconciliations,
+    reconciliation_findings, reconciliation_items, reconciliation_changes, reconciliation_schedule
     TO catena_service;
+GRANT INSERT ON statement_imports, statement_lines, reconciliation_keys, reconciliations,
+    reconciliation_findings TO catena_service;
 REVOKE ALL ON FUNCTION reconciliation_claim, reconciliation_done, reconciliation_update,
     journal_write_items FROM public;
 GRANT EXECUTE ON FUNCTION reconciliation_claim, reconciliation_done, reconciliation_update
