@@ -19,7 +19,7 @@ from catena.db.reconciliation_rows import Asker, FindingRow, ImportRow, ItemRow,
 from catena.db.reconciliation_write import save_run
 from catena.db.write import Stale
 from catena.errors import Conflict, InvalidInput, Overloaded
-from catena.gateways.contract import StatementLine, Subject
+from catena.gateways.contract import OF_CHARGES, StatementLine
 from catena.ids import ITEM, RUN, IdSource, derive_id
 from catena.reconciliation.findings import Finding, Kind
 from catena.reconciliation.lines import AHEAD, BookLine, Folded, Terms
@@ -170,8 +170,9 @@ def _name_by_charge(
     past: Past, terms: Terms
 ) -> tuple[Sequence[BookLine], Sequence[StatementLine], Terms, Carried, Earlier]:
     """What there is to reconcile, where a refund that our books do not have goes by its charge: a
-    chain that undoes what it charged reverses that entry, or has posted neither. They have it when
-    they know its name for money that went the same way: what comes back of it later is another.
+    chain that undoes what it charged reverses that entry, or has posted neither; and a capture of
+    less than was held is one entry. They have it when they know its name for money that went the
+    same way: what comes back of it later is another.
     """
     carried, earlier, folded = past.carried, past.earlier, Folded()
     ours = [*past.ours, *carried.ours, *(line for it in carried.items for line in it.ours)]
@@ -179,7 +180,7 @@ def _name_by_charge(
     known = {(folded[line.reference], line.amount > 0) for line in ours}
 
     def name(line: StatementLine) -> StatementLine:
-        if line.about is None or line.subject is not Subject.REFUND:
+        if line.about is None or line.subject not in OF_CHARGES:
             return line
         is_known = (folded[line.reference], line.amount > 0) in known
         return line if is_known else line._replace(reference=line.about)

@@ -43,7 +43,7 @@ CREATE TABLE statement_lines (
     reference text,
     at        timestamptz NOT NULL,
     text      text NOT NULL,
-    about     text,                     -- of a refund: what it gives back
+    about     text,                     -- of what gives a charge back: that charge
     PRIMARY KEY (ledger_id, gateway, id)
 );
 CREATE INDEX statement_lines_by_import ON statement_lines (ledger_id, gateway, import);
