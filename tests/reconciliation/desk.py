@@ -119,13 +119,16 @@ class Desk:
         ledger = self.scribe.ledger.id
         return await self.ask(settle_item(seen, settling, "key_1", reason, ledger))
 
-    async def book_fees(self, run: RunRow) -> Result:
-        """Post the entry for a run's fees."""
+    async def draw_fees(self, run: RunRow) -> PostEntry:
+        """The entry for a run's fees, not posted yet."""
         async with self.scribe.pool.acquire() as connection:
             stored = await read_run(connection, self.scribe.number, run.id)
             assert stored is not None
-            operation = await fees_to_book(connection, self.scribe.ledger, run, stored.before)
-        return await self.ask(operation)
+            return await fees_to_book(connection, self.scribe.ledger, stored.row)
+
+    async def book_fees(self, run: RunRow) -> Result:
+        """Post the entry for a run's fees."""
+        return await self.ask(await self.draw_fees(run))
 
     async def prove(self) -> Sequence[Finding]:
         """What `catena verify` finds."""

@@ -280,7 +280,7 @@ async def test_without_a_statement_there_is_no_run(database: Database) -> None:
 
 
 async def test_fees_are_booked_once(database: Database) -> None:
-    """By the last run that has them; what was booked since it read our lines is left out."""
+    """By the last run that has them."""
     async with open_desk(database) as desk:
         await desk.take(row("t1", days_ago(20), "fee", "-5.00"))
         first = await desk.run()
@@ -299,6 +299,39 @@ async def test_fees_are_booked_once(database: Database) -> None:
         assert (third.figures["USD"]["fees_to_book"], third.counts["open"]) == (0, 0)
         with pytest.raises(Conflict):
             await desk.book_fees(third)
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_fees_are_booked_once_however_late(
+    database: Database,
+    runs: int,
+    is_first: bool,  # noqa: FBT001  # a parameter
+) -> None:
+    """A booking that is still on its way when the next runs are made, and one for the last of them:
+    whichever comes first is the one, and what it leaves is for the run after it.
+    """
+    async with open_desk(database) as desk:
+        await desk.take(row("t1", days_ago(20), "fee", "-5.00"))
+        late = await desk.draw_fees(await desk.run())
+        await desk.take(row("t2", days_ago(19), "fee", "-3.00"))
+        last = [await desk.run() for _ in range(runs)][-1]
+        drawn = [late, await desk.draw_fees(last)]
+        booked, refused = [await desk.ask(one) for one in (drawn if is_first else drawn[::-1])]
+        assert isinstance(booked, Entry)
+        assert isinstance(refused, Refusal)
+        assert refused.code.code == "reference_conflict"
+        if is_first:
+            with pytest.raises(Conflict):
+                await desk.book_fees(last)
+        after = await desk.run()
+        left = 300 if is_first else 0
+        assert after.figures["USD"]["fees_to_book"] == left
+        if left:
+            assert isinstance(await desk.book_fees(after), Entry)
+            assert (await desk.run()).figures["USD"]["fees_to_book"] == 0
+        assert isinstance(await desk.ask(late), Entry if is_first else Refusal)
+        assert await desk.prove() == []
 
 
 async def test_the_first_run_looks_back_one_window(database: Database) -> None:

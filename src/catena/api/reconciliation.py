@@ -331,7 +331,7 @@ async def post_fees(request: Request, run_id: str) -> Response:
     context = await identify(request, Scope.RECONCILIATION_SETTLE)
     found = await _find(request, context, run_id)
     async with app_of(request).pool.acquire() as connection:
-        operation = await fees_to_book(connection, context.ledger, found.row, found.before)
+        operation = await fees_to_book(connection, context.ledger, found.row)
     write = Write(
         "book_fees",
         BookFeesRequest,

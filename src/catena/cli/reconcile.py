@@ -199,7 +199,7 @@ def fees_command(
             stored = await read_run(connection, chosen.number, parse_id(RUN, run))
             if stored is None:
                 raise NotFound("There is no such run in this ledger.")
-            operation = await fees_to_book(connection, chosen, stored.row, stored.before)
+            operation = await fees_to_book(connection, chosen, stored.row)
         return await _ask(app, chosen, operation)
 
     entry = _with_ledger(data_dir, ledger, work)

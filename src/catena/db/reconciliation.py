@@ -152,7 +152,7 @@ async def find_last_import(connection: Connection, ledger: int, gateway: str) ->
 
 RUN_COLUMNS: Final = """gateway, number, run_id, position, lines_read::text AS lines_read,
        imports_read, origin, begins, until, time_window, cut_characters, counts::text AS counts,
-       figures::text AS figures, who, made_at"""
+       figures::text AS figures, fees_run, who, made_at"""
 
 
 async def find_last_run(connection: Connection, ledger: int, gateway: str) -> RunRow | None:

@@ -101,7 +101,9 @@ class OurLine(NamedTuple):
 
 
 class RunRow(NamedTuple):
-    """A run. `report` is JSON text; `figures`: of each currency; `lines_read` by currency."""
+    """A run. `figures`: of each currency; `lines_read` by currency; `fees_run`: the id of the first
+    since fees were booked.
+    """
 
     gateway: str
     number: int
@@ -116,6 +118,7 @@ class RunRow(NamedTuple):
     cut_characters: int
     counts: Mapping[str, int]
     figures: Mapping[str, Mapping[str, int]]
+    fees_run: str
     who: str
     made_at: dt.datetime
 
@@ -125,7 +128,7 @@ class RunRow(NamedTuple):
         first = row["gateway"], row["number"], RUN + row["run_id"].hex, row["position"]
         read = json.loads(row["lines_read"])
         counts, figures = json.loads(row["counts"]), json.loads(row["figures"])
-        last = row["who"], row["made_at"]
+        last = RUN + row["fees_run"].hex, row["who"], row["made_at"]
         return cls._make((*first, read, *row[5:11], counts, figures, *last))
 
 

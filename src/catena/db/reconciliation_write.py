@@ -97,8 +97,9 @@ async def save_run(
         await connection.execute(
             "INSERT INTO reconciliations (ledger_id, gateway, number, run_id, position, lines_read,"
             " imports_read, origin, begins, until, time_window, cut_characters, counts, figures,"
-            " report, who, made_at)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+            " fees_run, report, who, made_at)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,"
+            " $18)",
             ledger,
             run.gateway,
             run.number,
@@ -108,8 +109,9 @@ async def save_run(
             *run[5:11],
             json.dumps(dict(run.counts)),
             json.dumps(run.figures),
+            run.fees_run[-32:],
             report,
-            *run[13:],
+            *run[14:],
         )
         await connection.copy_records_to_table(
             "reconciliation_findings",

@@ -22,7 +22,7 @@ from catena.errors import Conflict, InvalidInput, Overloaded
 from catena.gateways.contract import OF_CHARGES, StatementLine
 from catena.ids import ITEM, RUN, IdSource, derive_id
 from catena.reconciliation.findings import Finding, Kind
-from catena.reconciliation.lines import AHEAD, BookLine, Folded, Terms
+from catena.reconciliation.lines import AHEAD, BookLine, Folded, Terms, is_fee
 from catena.reconciliation.matching import Carried, Earlier, Reconciliation, reconcile
 from catena.reconciliation.past import Past, load_past
 from catena.reconciliation.sheets import Balances, Report, build_report
@@ -220,6 +220,16 @@ def _find_balances(past: Past, found: Reconciliation) -> dict[str, Balances]:
     return balances
 
 
+def _name_fees(found: Reconciliation, previous: RunRow | None, id: str) -> str:
+    """The run by which the next booking of fees goes: the same until a run has read that booking,
+    so that there is one, however late it comes and whichever of the runs it is for.
+    """
+    if previous is None:
+        return id
+    is_booked = any(is_fee(line) and line.reference == previous.fees_run for line in found.new_ours)
+    return id if is_booked else previous.fees_run
+
+
 def _describe(past: Past, outcome: _Outcome, maker: _Maker) -> RunRow:
     found, update, report = outcome
     previous = past.previous
@@ -264,6 +274,7 @@ def _describe(past: Past, outcome: _Outcome, maker: _Maker) -> RunRow:
         found.terms.cut_characters,
         counts,
         figures,
+        _name_fees(found, previous, maker.id),
         maker.who,
         maker.now,
     )

@@ -58,7 +58,8 @@ CREATE TABLE reconciliation_keys (
 );
 
 -- A run. `lines_read`: currency -> the number of the clearing account's last line that it has read;
--- `imports_read` likewise. `origin`: when reconciliation of the gateway began.
+-- `imports_read` likewise. `origin`: when reconciliation of the gateway began. `fees_run`: the first one
+-- since fees were booked, whose id is the reference of the next booking, whichever run it is for.
 CREATE TABLE reconciliations (
     ledger_id      integer NOT NULL,
     gateway        text NOT NULL,
@@ -74,6 +75,7 @@ CREATE TABLE reconciliations (
     cut_characters integer NOT NULL,
     counts         jsonb NOT NULL,
     figures        jsonb NOT NULL,      -- one of each currency
+    fees_run       uuid NOT NULL,
     report         jsonb NOT NULL,
     who            text NOT NULL,
     made_at        timestamptz NOT NULL,
