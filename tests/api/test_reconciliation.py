@@ -69,6 +69,20 @@ def test_a_request_is_answered_once_for_all(service: Api, other_process: Running
     assert mine.post("/v1/reconciliations", {"gateway": "sandbox"}, key="k3").status_code == 201
 
 
+def test_a_request_needs_its_key(service: Api) -> None:
+    """Without one it is 400, and nothing is taken in or run; what was refused leaves it free."""
+    for path in ("/v1/statements?gateway=sandbox", "/v1/reconciliations"):
+        for headers, code in (
+            ({}, "idempotency_key_required"),
+            ({"Idempotency-Key": ""}, "invalid_idempotency_key"),
+        ):
+            answer = service.send("POST", path, {"gateway": "sandbox"}, headers=headers)
+            assert (answer.status_code, read_problem(answer)["code"]) == (400, code)
+    nothing = service.post("/v1/reconciliations", {"gateway": "sandbox"}, key="k")
+    assert (nothing.status_code, read_problem(nothing)["code"]) == (409, "conflict")
+    assert send_statement(service, CHARGE, key="k").status_code == 201
+
+
 def test_a_bad_file_is_refused_whole(service: Api) -> None:
     """With what is wrong in which row; nothing of it is kept."""
     bad = send_statement(service, CHARGE, CREDIT.replace("80.00", "8e1"))
