@@ -15,14 +15,14 @@ HEADER: Final = "id,at,subject,amount,currency,fee,reference,text"
 
 
 def send_statement(
-    client: Client, *rows: str, gateway: str = "sandbox", **query: object
+    client: Client, *rows: str, gateway: str = "sandbox", key: str | None = None, **query: object
 ) -> httpx2.Response:
-    """Send a plain statement."""
+    """Send a plain statement, under a fresh Idempotency-Key unless one is given."""
     return client.send(
         "POST",
         "/v1/statements",
         content="\n".join([HEADER, *rows]).encode(),
-        headers={"Content-Type": "text/csv"},
+        headers={"Content-Type": "text/csv", "Idempotency-Key": key or uuid4().hex},
         params={"gateway": gateway, **query},
     )
 

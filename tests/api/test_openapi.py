@@ -254,6 +254,20 @@ def test_the_examples_of_requests_work(service: Api, contract: Contract, street:
     assert len(done) == len(contract.operations)
 
 
+UNKEYED = {"preview_chain", "receive_webhook"}
+
+
+def test_every_post_takes_a_key(contract: Contract) -> None:
+    """But webhooks and what only shows what would be."""
+    keyless = {
+        operation["operationId"]
+        for method, _, __, operation in contract.operations
+        if method == "POST"
+        and "Idempotency-Key" not in {each["name"] for each in operation["parameters"]}
+    }
+    assert keyless == UNKEYED
+
+
 @pytest.fixture
 def shop(
     postgres_server: EmbeddedPostgres,

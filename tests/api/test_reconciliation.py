@@ -9,7 +9,7 @@ import pytest
 from catena.ledger.accounts import system_account_id
 from tests.api.reconciled import make_run, send_statement
 from tests.contract import read_problem
-from tests.server import Api
+from tests.server import Api, RunningApi
 
 CHARGE = "t1,2026-03-01 09:00:00,charge,125.50,USD,2.01,ch_1,Order 1001"
 CREDIT = "t2,2026-03-01 10:00:00,credit,80.00,USD,0,bank_1,"
@@ -45,6 +45,44 @@ def test_a_statement_is_taken_in_once(service: Api) -> None:
     assert service.read("/v1/statements")["items"] == [first.json()]
 
 
+def test_a_request_is_answered_once_for_all(service: Api, other_process: RunningApi) -> None:
+    """Under its key, byte for byte, by any process; another one under it is refused."""
+    other = service.speak(service.key.secret, api=other_process)
+    sent = [send_statement(one, CHARGE, key="k1") for one in (service, other)]
+    found = [send_statement(one, CHARGE, key="k2") for one in (service, other)]
+    asked = {"gateway": "sandbox", "until": "2026-04-01T00:00:00Z"}
+    post_charge(service, 5, "euro")
+    runs = [one.post("/v1/reconciliations", asked, key="k3") for one in (service, other)]
+    for status, (first, again) in ((201, sent), (200, found), (201, runs)):
+        assert (first.status_code, "idempotency-replayed" in first.headers) == (status, False)
+        assert (again.status_code, again.content) == (first.status_code, first.content)
+        assert again.headers["idempotency-replayed"] == "true"
+    for answer in (
+        *(send_statement(service, CREDIT, key=key) for key in ("k1", "k2", "k3")),
+        send_statement(service, CHARGE, key="k1", gateway="other"),
+        *(service.post("/v1/reconciliations", {"gateway": "sandbox"}, key=k) for k in ("k1", "k3")),
+    ):
+        assert read_problem(answer)["code"] == "idempotency_key_reused"
+    assert len(service.read("/v1/statements")["items"]) == 1
+    assert service.read("/v1/reconciliations")["items"] == [runs[0].json()]
+    mine = service.client()
+    assert mine.post("/v1/reconciliations", {"gateway": "sandbox"}, key="k3").status_code == 201
+
+
+def test_a_request_needs_its_key(service: Api) -> None:
+    """Without one it is 400, and nothing is taken in or run; what was refused leaves it free."""
+    for path in ("/v1/statements?gateway=sandbox", "/v1/reconciliations"):
+        for headers, code in (
+            ({}, "idempotency_key_required"),
+            ({"Idempotency-Key": ""}, "invalid_idempotency_key"),
+        ):
+            answer = service.send("POST", path, {"gateway": "sandbox"}, headers=headers)
+            assert (answer.status_code, read_problem(answer)["code"]) == (400, code)
+    nothing = service.post("/v1/reconciliations", {"gateway": "sandbox"}, key="k")
+    assert (nothing.status_code, read_problem(nothing)["code"]) == (409, "conflict")
+    assert send_statement(service, CHARGE, key="k").status_code == 201
+
+
 def test_a_bad_file_is_refused_whole(service: Api) -> None:
     """With what is wrong in which row; nothing of it is kept."""
     bad = send_statement(service, CHARGE, CREDIT.replace("80.00", "8e1"))
@@ -58,7 +96,13 @@ def test_a_bad_file_is_refused_whole(service: Api) -> None:
     for query in ({"shape": "other"}, {"gateway": "No"}, {"covers_until": "2026-02-01T00:00:00Z"}):
         answer = send_statement(service, CHARGE, **query)
         assert answer.status_code == 422, query
-    as_json = service.send("POST", "/v1/statements", {}, params={"gateway": "sandbox"})
+    as_json = service.send(
+        "POST",
+        "/v1/statements",
+        {},
+        headers={"Idempotency-Key": "k"},
+        params={"gateway": "sandbox"},
+    )
     assert read_problem(as_json)["code"] == "unsupported_media_type"
     empty = send_statement(service)
     assert empty.status_code == 422
@@ -187,12 +231,12 @@ def test_a_report_comes_in_the_form_that_is_wanted(service: Api, accept: str, me
 
 def test_without_a_statement_nothing_is_reconciled(service: Api) -> None:
     """409; and a moment that cannot be is 422."""
-    answer = service.send("POST", "/v1/reconciliations", {"gateway": "sandbox"})
+    answer = service.post("/v1/reconciliations", {"gateway": "sandbox"})
     assert (answer.status_code, read_problem(answer)["code"]) == (409, "conflict")
     send_statement(service, CHARGE)
     for until in ("2026-02-01T00:00:00Z", "2126-02-01T00:00:00Z"):
         body = {"gateway": "sandbox", "until": until}
-        assert service.send("POST", "/v1/reconciliations", body).status_code == 422
+        assert service.post("/v1/reconciliations", body).status_code == 422
 
 
 def test_lists_go_on_page_by_page(service: Api) -> None:

@@ -285,6 +285,7 @@ GRANTED = {
     ("suspense", "UPDATE"),
     ("virtual_ibans", "DELETE"),
     ("reconciliation_findings", "INSERT"),
+    ("reconciliation_keys", "INSERT"),
     ("reconciliations", "INSERT"),
     ("statement_imports", "INSERT"),
     ("statement_lines", "INSERT"),

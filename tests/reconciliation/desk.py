@@ -15,7 +15,7 @@ from catena.clock import system_clock
 from catena.db.installation import Ledger
 from catena.db.read.reconciliation import list_items, read_run
 from catena.db.reconciliation import reading_at_once
-from catena.db.reconciliation_rows import RunRow
+from catena.db.reconciliation_rows import Asker, RunRow
 from catena.db.verify import Finding, verify
 from catena.gateways.registry import Gateways
 from catena.ids import new_id
@@ -31,11 +31,12 @@ from catena.settings import Settings
 from tests.postgres import Database
 from tests.scribe import Scribe, make_draft, open_ledger
 
-__all__ = ["GATEWAY", "HEADER", "Desk", "days_ago", "open_desk", "row"]
+__all__ = ["ASKER", "GATEWAY", "HEADER", "Desk", "days_ago", "open_desk", "row"]
 
 GATEWAY = "sandbox"
 HEADER = "id,at,subject,amount,currency,fee,reference,about"
 DEPTH = 16
+ASKER = Asker("key_1")
 _BEGAN = system_clock().replace(microsecond=0)
 
 
@@ -84,17 +85,21 @@ class Desk:
         return await self.scribe.post(PostEntry(draft))
 
     async def take(
-        self, *rows: str, begins: dt.datetime | None = None, ends: dt.datetime | None = None
+        self,
+        *rows: str,
+        begins: dt.datetime | None = None,
+        ends: dt.datetime | None = None,
+        asker: Asker = ASKER,
     ) -> Imported:
         """Their side: a statement."""
         raw = "\n".join([HEADER, *rows]).encode()
         span = Span(begins, ends)
         ledger = self.scribe.ledger
-        return await self.reconciler.read_file(ledger, GATEWAY, "plain", raw, "key_1", span)
+        return await self.reconciler.read_file(ledger, GATEWAY, "plain", raw, asker, span)
 
-    async def run(self, until: dt.datetime | None = None) -> RunRow:
+    async def run(self, until: dt.datetime | None = None, asker: Asker = ASKER) -> RunRow:
         """Reconcile."""
-        made = await self.reconciler.run(self.scribe.ledger, GATEWAY, "key_1", until)
+        made = await self.reconciler.run(self.scribe.ledger, GATEWAY, asker, until)
         self.made.append(made)
         return made.run
 
@@ -114,13 +119,16 @@ class Desk:
         ledger = self.scribe.ledger.id
         return await self.ask(settle_item(seen, settling, "key_1", reason, ledger))
 
-    async def book_fees(self, run: RunRow) -> Result:
-        """Post the entry for a run's fees."""
+    async def draw_fees(self, run: RunRow) -> PostEntry:
+        """The entry for a run's fees, not posted yet."""
         async with self.scribe.pool.acquire() as connection:
             stored = await read_run(connection, self.scribe.number, run.id)
             assert stored is not None
-            operation = await fees_to_book(connection, self.scribe.ledger, run, stored.before)
-        return await self.ask(operation)
+            return await fees_to_book(connection, self.scribe.ledger, stored.row)
+
+    async def book_fees(self, run: RunRow) -> Result:
+        """Post the entry for a run's fees."""
+        return await self.ask(await self.draw_fees(run))
 
     async def prove(self) -> Sequence[Finding]:
         """What `catena verify` finds."""

@@ -8,7 +8,8 @@ import datetime as dt
 import pytest
 
 from catena.db.reconciliation import load_their_lines, reading_at_once
-from catena.errors import Conflict, InvalidInput
+from catena.db.reconciliation_rows import Asker
+from catena.errors import Conflict, IdempotencyKeyReused, InvalidInput
 from catena.ledger.entries import Entry
 from catena.ledger.refusals import Refusal
 from catena.reconciliation.adjustments import Settling
@@ -210,6 +211,37 @@ async def test_two_runs_at_once_are_one_after_the_other(database: Database) -> N
         assert await desk.prove() == []
 
 
+async def test_one_request_makes_one_run(database: Database) -> None:
+    """Sent again, also at the same moment, it is answered with the run that it made."""
+    request = Asker("key_1", "0" * 32, "1" * 32)
+    async with open_desk(database) as desk:
+        await desk.take(row("t1", days_ago(20), "charge", "10.00", "ch_1"))
+        runs = await asyncio.gather(*(desk.run(asker=request) for _ in range(3)))
+        assert runs[0] == runs[1] == runs[2] == await desk.run(asker=request)
+        assert sorted(made.replayed for made in desk.made) == [False, True, True, True]
+        assert (await desk.run()).number == 2
+        counts = desk.reconciler.counts[desk.scribe.ledger.id, GATEWAY]
+        assert counts.runs == 2
+        with pytest.raises(IdempotencyKeyReused):
+            await desk.run(asker=request._replace(payload="2" * 32))
+
+
+async def test_one_request_takes_a_statement_in_once(database: Database) -> None:
+    """One that found it there is a request like any other: its key is no longer free."""
+    first, second = (Asker("key_1", digit * 32, "1" * 32) for digit in "ab")
+    told = row("t1", days_ago(20), "charge", "10.00", "ch_1")
+    async with open_desk(database) as desk:
+        both = await asyncio.gather(*(desk.take(told, asker=first) for _ in range(2)))
+        assert both[0].row == both[1].row
+        assert sorted((one.again, one.replayed) for one in both) == [(False, False), (False, True)]
+        both = await asyncio.gather(*(desk.take(told, asker=second) for _ in range(2)))
+        assert sorted((one.again, one.replayed) for one in both) == [(True, False), (True, True)]
+        counts = desk.reconciler.counts[desk.scribe.ledger.id, GATEWAY]
+        assert (counts.statements, counts.lines) == (1, 1)
+        with pytest.raises(IdempotencyKeyReused):
+            await desk.take(asker=second._replace(payload="2" * 32))
+
+
 async def test_a_gap_between_statements_is_not_judged(database: Database) -> None:
     """Both sides are complete up to where it begins, until it is filled."""
     async with open_desk(database) as desk:
@@ -248,7 +280,7 @@ async def test_without_a_statement_there_is_no_run(database: Database) -> None:
 
 
 async def test_fees_are_booked_once(database: Database) -> None:
-    """By the last run that has them; what was booked since it read our lines is left out."""
+    """By the last run that has them."""
     async with open_desk(database) as desk:
         await desk.take(row("t1", days_ago(20), "fee", "-5.00"))
         first = await desk.run()
@@ -267,6 +299,39 @@ async def test_fees_are_booked_once(database: Database) -> None:
         assert (third.figures["USD"]["fees_to_book"], third.counts["open"]) == (0, 0)
         with pytest.raises(Conflict):
             await desk.book_fees(third)
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_fees_are_booked_once_however_late(
+    database: Database,
+    runs: int,
+    is_first: bool,  # noqa: FBT001  # a parameter
+) -> None:
+    """A booking that is still on its way when the next runs are made, and one for the last of them:
+    whichever comes first is the one, and what it leaves is for the run after it.
+    """
+    async with open_desk(database) as desk:
+        await desk.take(row("t1", days_ago(20), "fee", "-5.00"))
+        late = await desk.draw_fees(await desk.run())
+        await desk.take(row("t2", days_ago(19), "fee", "-3.00"))
+        last = [await desk.run() for _ in range(runs)][-1]
+        drawn = [late, await desk.draw_fees(last)]
+        booked, refused = [await desk.ask(one) for one in (drawn if is_first else drawn[::-1])]
+        assert isinstance(booked, Entry)
+        assert isinstance(refused, Refusal)
+        assert refused.code.code == "reference_conflict"
+        if is_first:
+            with pytest.raises(Conflict):
+                await desk.book_fees(last)
+        after = await desk.run()
+        left = 300 if is_first else 0
+        assert after.figures["USD"]["fees_to_book"] == left
+        if left:
+            assert isinstance(await desk.book_fees(after), Entry)
+            assert (await desk.run()).figures["USD"]["fees_to_book"] == 0
+        assert isinstance(await desk.ask(late), Entry if is_first else Refusal)
+        assert await desk.prove() == []
 
 
 async def test_the_first_run_looks_back_one_window(database: Database) -> None:

@@ -8,14 +8,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+import pytest
+
 from catena.clock import system_clock
+from catena.db.reconciliation import load_their_lines
 from catena.errors import Unavailable
 from catena.gateways.contract import Gateway, StatementLine, Subject
 from catena.gateways.registry import Connection
 from tests.flows.gateways import find_out
 from tests.postgres import Database, ask
-from tests.reconciliation.desk import GATEWAY, Desk, days_ago, open_desk
+from tests.reconciliation.desk import ASKER, GATEWAY, Desk, days_ago, open_desk
 
+STRIPE = (
+    "balance_transaction_id,created_utc,currency,gross,fee,reporting_category,source_id,"
+    "payment_intent_id"
+)
 DUE = "UPDATE catena.reconciliation_schedule SET due_at = now() - interval '1 minute'"
 
 
@@ -107,6 +114,35 @@ async def test_the_next_turn_looks_back_one_window(database: Database) -> None:
         assert (counts.runs, counts.lines, counts.opened, counts.open) == (2, 1, 1, 1)
 
 
+@pytest.mark.parametrize("is_listed", [True, False])
+async def test_a_partial_capture_comes_to_what_was_captured(
+    database: Database,
+    is_listed: bool,  # noqa: FBT001  # a parameter
+) -> None:
+    """Stripe tells it as the whole charge and what it let go of, in its list as in its report."""
+    async with open_desk(database) as desk:
+        at = system_clock()
+        await desk.move(700, "pi_1", at)
+        if is_listed:
+            told = StatementLine("t1", Subject.CHARGE, 1000, 0, "USD", "pi_1", at)
+            rest = StatementLine("t2", Subject.CAPTURE, -300, 0, "USD", "re_1", at, "", "pi_1")
+            gateway = Listing(told, rest).connection(desk).gateway
+            await desk.reconciler.ask_gateway(desk.scribe.ledger, gateway, system_clock(), ASKER)
+        else:
+            raw = f"""{STRIPE}
+t1,{at.isoformat()},usd,10.00,0,charge,ch_1,pi_1
+t2,{at.isoformat()},usd,-3.00,0,partial_capture_reversal,re_1,pi_1"""
+            ledger = desk.scribe.ledger
+            await desk.reconciler.read_file(ledger, GATEWAY, "stripe", raw.encode(), ASKER)
+        run = await desk.run()
+        assert (run.counts["matched"], run.counts["open"], run.counts["in_transit"]) == (1, 0, 0)
+        async with desk.scribe.pool.acquire() as connection:
+            lines = await load_their_lines(connection, desk.scribe.number, GATEWAY, behind=0)
+        (rest_line,) = (line for line in lines if line.amount < 0)
+        assert rest_line[1:7] == ("capture", -300, 0, "USD", "re_1", at)
+        assert rest_line.about == "pi_1"
+
+
 async def test_a_statement_that_reaches_into_tomorrow_hides_nothing(database: Database) -> None:
     """What came in cannot know what was booked after: the gateway is asked from one window before
     it came, and for no time that ends before it begins.
@@ -116,7 +152,7 @@ async def test_a_statement_that_reaches_into_tomorrow_hides_nothing(database: Da
         listing = Listing()
         until = system_clock()
         await desk.reconciler.ask_gateway(
-            desk.scribe.ledger, listing.connection(desk).gateway, until, "key_1"
+            desk.scribe.ledger, listing.connection(desk).gateway, until, ASKER
         )
         assert listing.asked == [(told.row.received_at - dt.timedelta(days=0.25), until)]
 

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from random import Random
 from typing import Any, Final
+from uuid import uuid4
 
 from catena.clock import system_clock
 from tests.flows.gateways import GATEWAY, Shop, View, card, find_out, to_bank
@@ -127,7 +128,7 @@ def reconcile(shop: Shop, rows: list[dict[str, Any]], gateway: str = GATEWAY) ->
         "POST",
         "/v1/statements",
         content="\n".join(lines).encode(),
-        headers={"Content-Type": "text/csv"},
+        headers={"Content-Type": "text/csv", "Idempotency-Key": uuid4().hex},
         params={"gateway": gateway},
     )
     assert answer.status_code == 201, answer.text

@@ -15,8 +15,7 @@ from starlette.responses import Response
 from catena.api.bodies import Body, Text, id_pattern
 from catena.api.documentation import describe
 from catena.api.pages import PageQuery, open_cursor, page_reply, seal_cursor
-from catena.api.payers import begin
-from catena.api.requests import app_of, identify, respond
+from catena.api.requests import app_of, begin, identify, respond
 from catena.api.views import LedgerId, Minor, Moment, encode
 from catena.api.writes import REPLAYED, Reply, digest
 from catena.auth.scopes import Scope
@@ -238,7 +237,7 @@ def _view_alarm(one: Alarm) -> BankAlarmView:
 )
 async def post_acknowledgement(request: Request, alarm_id: str) -> Response:
     """It is listed among the open ones no more, unless it says something new."""
-    context, wanted, key, payload = await begin(request, AcknowledgementRequest)
+    context, wanted, key, payload = await begin(request, Scope.BANK_WRITE, AcknowledgementRequest)
     app, id = app_of(request), parse_id(BANK_ALARM, alarm_id)
     payload = digest(payload.encode(), id.encode())
     said = Acknowledged(app.clock(), context.caller.id, wanted.reason, key, payload)

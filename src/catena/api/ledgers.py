@@ -13,15 +13,14 @@ from catena.api import examples
 from catena.api.bodies import Body, CurrencyCode, Text, decode
 from catena.api.documentation import describe
 from catena.api.pages import PageQuery, open_cursor, page_reply, seal_cursor
-from catena.api.requests import app_of, authenticate, read_body, read_header, respond
+from catena.api.requests import app_of, authenticate, read_body, read_key, respond
 from catena.api.views import AssetView, LedgerList, LedgerView, encode, view_ledger
-from catena.api.writes import REPLAYED, Reply, digest, fingerprint, parse_key, require
+from catena.api.writes import REPLAYED, Reply, digest, fingerprint, require
 from catena.auth.scopes import Scope
 from catena.db.installation import Ledger, create_ledger, put_asset
 from catena.errors import (
     Conflict,
     Forbidden,
-    IdempotencyKeyRequired,
     IdempotencyKeyReused,
     InvalidInput,
 )
@@ -75,16 +74,14 @@ async def post_ledger(request: Request) -> Response:
     require(caller, Scope.LEDGERS_WRITE)
     if caller.ledgers is not None:
         raise Forbidden("A credential that is limited to ledgers makes no others.")
-    header = read_header(request, "idempotency-key")
-    if header is None:
-        raise IdempotencyKeyRequired
+    key = read_key(request)
     wanted = decode(LedgerRequest, await read_body(request, LIMITS.body_bytes))
     assets = {asset.code: asset.exponent for asset in wanted.assets or ()}
     if len(assets) != len(wanted.assets or ()):
         raise InvalidInput(fields=[("/assets", "An asset is named twice.")])
     for code, exponent in assets.items():
         define_asset(code, exponent)
-    id, payload = derive_id(LEDGER, caller.id, parse_key(header)), digest(fingerprint(wanted))
+    id, payload = derive_id(LEDGER, caller.id, key), digest(fingerprint(wanted))
     async with app.pool.acquire() as connection:
         made = await create_ledger(connection, id, wanted.name, assets, payload)
     ledger = next(ledger for ledger in await app.ledgers.refresh() if ledger.id == id)

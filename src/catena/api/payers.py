@@ -17,12 +17,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from catena.api.bodies import AccountId as AccountText
-from catena.api.bodies import Body, GatewayName, decode
+from catena.api.bodies import Body, GatewayName
 from catena.api.documentation import describe
 from catena.api.pages import PageQuery, open_cursor, page_reply, seal_cursor
-from catena.api.requests import app_of, identify, read_body, read_header, respond
+from catena.api.requests import app_of, begin, identify, respond
 from catena.api.views import AccountId, LedgerId, Moment, encode
-from catena.api.writes import REPLAYED, Context, Reply, digest, fingerprint, parse_key
+from catena.api.writes import REPLAYED, Context, Reply
 from catena.auth.scopes import Scope
 from catena.db.bank_names import (
     NamedAccount,
@@ -36,7 +36,6 @@ from catena.db.bank_names import (
 )
 from catena.errors import (
     Conflict,
-    IdempotencyKeyRequired,
     IdempotencyKeyReused,
     InvalidInput,
     NotFound,
@@ -45,9 +44,8 @@ from catena.gateways.bank.accounts import blame_iban, blame_iban_form, tidy_iban
 from catena.gateways.bank.limits import ID_CHARACTERS_MAX, REFERENCE_CHARACTERS_MIN
 from catena.gateways.bank.options import KIND
 from catena.gateways.bank.references import normalise_reference, rf_reference
-from catena.settings import LIMITS
 
-__all__ = ["begin", "router"]
+__all__ = ["router"]
 
 router = APIRouter(tags=["Banks"])
 
@@ -135,17 +133,6 @@ def _view_reference(found: NamedAccount, ledger: str) -> DepositReferenceView:
     return DepositReferenceView(found.name, ledger, found.account, found.created_at)
 
 
-async def begin(request: Request, model: type[Body]) -> tuple[Context, Any, str, str]:
-    """Who asks and for what; the request's key, and what it stands for."""
-    context = await identify(request, Scope.BANK_WRITE)
-    header = read_header(request, "idempotency-key")
-    if header is None:
-        raise IdempotencyKeyRequired
-    wanted = decode(model, await read_body(request, LIMITS.body_bytes))
-    key = digest(context.caller.id.encode(), parse_key(header).encode())
-    return context, wanted, key, digest(model.__name__.encode(), fingerprint(wanted))
-
-
 async def _check_account(request: Request, context: Context, account: str) -> None:
     async with app_of(request).pool.acquire() as connection:
         currency = await find_currency(connection, context.ledger.number, account)
@@ -190,7 +177,7 @@ async def _make(
 )
 async def post_virtual_iban(request: Request) -> Response:
     """Money that is paid to this IBAN is credited to the account from now on."""
-    context, wanted, key, payload = await begin(request, VirtualIbanRequest)
+    context, wanted, key, payload = await begin(request, Scope.BANK_WRITE, VirtualIbanRequest)
     app = app_of(request)
     gateway = app.gateways.find(context.ledger.id, wanted.gateway)
     if gateway is None or gateway.kind != KIND:
@@ -218,7 +205,7 @@ async def post_virtual_iban(request: Request) -> Response:
 )
 async def post_deposit_reference(request: Request) -> Response:
     """Money that comes with this reference is credited to the account from now on."""
-    context, wanted, key, payload = await begin(request, DepositReferenceRequest)
+    context, wanted, key, payload = await begin(request, Scope.BANK_WRITE, DepositReferenceRequest)
     reference = normalise_reference(wanted.reference or _make_reference(key))
     if not REFERENCE_CHARACTERS_MIN <= len(reference) <= ID_CHARACTERS_MAX:
         said = f"It has {REFERENCE_CHARACTERS_MIN} to {ID_CHARACTERS_MAX} letters and digits."

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from catena.api import examples
 from catena.api import reconciliation_examples as shown
-from catena.api.bodies import Body, GatewayName, Moment, decode
+from catena.api.bodies import Body, GatewayName, Moment
 from catena.api.documentation import describe
 from catena.api.pages import PageQuery, page_reply, read_by_time
 from catena.api.reconciliation_report_views import ReportView, view_report
@@ -25,11 +25,12 @@ from catena.api.reconciliation_views import (
     view_run,
     view_statement,
 )
-from catena.api.requests import app_of, identify, perform, read_body, read_bytes, respond
+from catena.api.requests import app_of, begin, identify, perform, read_bytes, read_key, respond
 from catena.api.views import EntryView, encode, view_entry
-from catena.api.writes import Context, Reply, Write
+from catena.api.writes import REPLAYED, Context, Reply, Write, digest, fingerprint
 from catena.auth.scopes import Scope
 from catena.db.read.reconciliation import StoredRun, list_imports, list_runs, read_run
+from catena.db.reconciliation_rows import Asker
 from catena.errors import InvalidInput, NotFound, UnsupportedMediaType
 from catena.ids import RUN, parse_id
 from catena.journal import PostEntry, Result
@@ -109,6 +110,7 @@ def _describe_file() -> dict[str, Any]:
             201: ("Taken in.", StatementView, shown.STATEMENT),
             200: ("It was, before.", StatementView, shown.STATEMENT),
         },
+        headers=("Idempotency-Key", "Catena-Ledger"),
         errors=(
             "invalid_request",
             "payload_too_large",
@@ -131,6 +133,7 @@ async def post_statement(request: Request, query: Annotated[StatementQuery, Quer
     the same, are passed over; a line that has changed refuses the file.
     """
     context = await identify(request, Scope.RECONCILIATION_RUN)
+    key = digest(context.caller.id.encode(), read_key(request).encode())
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if declared != _CSV:
         raise UnsupportedMediaType("Send the file as text/csv.")
@@ -140,11 +143,12 @@ async def post_statement(request: Request, query: Annotated[StatementQuery, Quer
         query.gateway,
         query.shape,
         raw,
-        context.caller.id,
+        Asker(context.caller.id, key, digest(b"statement", fingerprint(query), raw)),
         Span(query.covers_from, query.covers_until),
     )
     view = view_statement(imported.row, context.ledger.id)
-    return respond(Reply(200 if imported.again else 201, encode(view)))
+    headers = (REPLAYED,) if imported.replayed else ()
+    return respond(Reply(200 if imported.again else 201, encode(view), headers))
 
 
 @router.get(
@@ -184,17 +188,17 @@ async def get_statements(request: Request, query: Annotated[GatewayQuery, Query(
         answers={201: ("What it found.", RunView, shown.RUN)},
         body=RunRequest,
         example={"gateway": "sandbox"},
+        headers=("Idempotency-Key", "Catena-Ledger"),
         errors=("conflict",),
     ),
 )
 async def post_run(request: Request) -> Response:
     """With all that is there by now. Nothing is posted; run again, it goes on from there."""
-    context = await identify(request, Scope.RECONCILIATION_RUN)
-    asked = decode(RunRequest, await read_body(request, LIMITS.body_bytes))
-    made = await app_of(request).reconciler.run(
-        context.ledger, asked.gateway, context.caller.id, asked.until
-    )
-    return respond(Reply(201, encode(view_run(made.run, context.ledger.id))))
+    context, asked, key, payload = await begin(request, Scope.RECONCILIATION_RUN, RunRequest)
+    asker = Asker(context.caller.id, key, payload)
+    made = await app_of(request).reconciler.run(context.ledger, asked.gateway, asker, asked.until)
+    headers = (REPLAYED,) if made.replayed else ()
+    return respond(Reply(201, encode(view_run(made.run, context.ledger.id)), headers))
 
 
 @router.get(
@@ -327,7 +331,7 @@ async def post_fees(request: Request, run_id: str) -> Response:
     context = await identify(request, Scope.RECONCILIATION_SETTLE)
     found = await _find(request, context, run_id)
     async with app_of(request).pool.acquire() as connection:
-        operation = await fees_to_book(connection, context.ledger, found.row, found.before)
+        operation = await fees_to_book(connection, context.ledger, found.row)
     write = Write(
         "book_fees",
         BookFeesRequest,

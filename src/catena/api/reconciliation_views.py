@@ -177,7 +177,7 @@ class TheirLineView(Struct, frozen=True):
     reference: str | None
     at: Moment
     text: str
-    about: Annotated[str | None, Meta(description="Of a refund: the charge that it gives back.")]
+    about: Annotated[str | None, Meta(description="Of what gives a charge back: that charge.")]
 
 
 class RoleLineView(Struct, frozen=True):

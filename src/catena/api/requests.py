@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from catena.api.bodies import Body, decode
 from catena.api.writes import (
     Context,
     Reply,
     Write,
+    digest,
+    fingerprint,
     parse_key,
     parse_revision,
     require,
@@ -26,6 +29,7 @@ from catena.errors import (
     UnknownCurrency,
     UnsupportedMediaType,
 )
+from catena.settings import LIMITS
 
 if TYPE_CHECKING:
     from catena.app import App
@@ -34,11 +38,13 @@ if TYPE_CHECKING:
 __all__ = [
     "app_of",
     "authenticate",
+    "begin",
     "identify",
     "perform",
     "read_body",
     "read_bytes",
     "read_header",
+    "read_key",
     "respond",
     "run_write",
 ]
@@ -106,6 +112,24 @@ async def read_bytes(request: Request, bytes_max: int) -> bytes:
     return bytes(body)
 
 
+def read_key(request: Request) -> str:
+    """The Idempotency-Key. Raises IdempotencyKeyRequired or InvalidIdempotencyKey."""
+    header = read_header(request, "idempotency-key")
+    if header is None:
+        raise IdempotencyKeyRequired
+    return parse_key(header)
+
+
+async def begin(request: Request, scope: str, model: type[Body]) -> tuple[Context, Any, str, str]:
+    """Of what the journal does not do: who asks and for what, in `scope`; the request's key, of its
+    caller, and what it stands for.
+    """
+    context = await identify(request, scope)
+    key = digest(context.caller.id.encode(), read_key(request).encode())
+    wanted = decode(model, await read_body(request, LIMITS.body_bytes))
+    return context, wanted, key, digest(model.__name__.encode(), fingerprint(wanted))
+
+
 async def perform(request: Request, write: Write) -> Response:
     """Do what a writing route does, under its Idempotency-Key, or on the revision of If-Match."""
     return respond(await run_write(request, write))
@@ -114,16 +138,14 @@ async def perform(request: Request, write: Write) -> Response:
 async def run_write(request: Request, write: Write) -> Reply:
     """The same, as a reply."""
     context = await identify(request, write.scope)
-    header = read_header(request, "if-match" if write.conditional else "idempotency-key")
     if write.conditional:
+        header = read_header(request, "if-match")
         if header is None:
             raise PreconditionRequired
         context = context._replace(revision=parse_revision(header))
         key = app_of(request).new_id("once_")
     else:
-        if header is None:
-            raise IdempotencyKeyRequired
-        key = parse_key(header)
+        key = read_key(request)
     body = await read_body(request, write.body_bytes)
     answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
 

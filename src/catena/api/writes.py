@@ -26,6 +26,8 @@ from catena.money import ISO_CURRENCIES, Currency, define_asset, iso_currency
 from catena.settings import LIMITS
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from catena.auth.keys import Caller
     from catena.db.installation import Ledger
     from catena.journal import Journal, Result
@@ -170,7 +172,7 @@ def _path_of(context: Context) -> Iterator[bytes]:
     return (value.encode() for value in context.params.values())
 
 
-def fingerprint(request: Body) -> bytes:
+def fingerprint(request: BaseModel) -> bytes:
     """What the caller sent, without defaults, whatever its spacing or order of fields."""
     text: bytes = request.__pydantic_serializer__.to_json(request, exclude_unset=True)
     return text

@@ -20,7 +20,7 @@ from catena.cli.options import DataDir
 if TYPE_CHECKING:
     from catena.app import App, Urls
     from catena.db.installation import Ledger
-    from catena.db.reconciliation_rows import ItemRow, RunRow
+    from catena.db.reconciliation_rows import Asker, ItemRow, RunRow
     from catena.journal import ChangeItem, PostEntry
     from catena.reconciliation.imports import Imported
     from catena.reconciliation.sheets import Report
@@ -100,7 +100,7 @@ def run_command(
         if told is not None:
             again = " again; nothing was new" if told.again else ""
             typer.echo(f"Statement {told.row.id}: {told.row.lines} new lines{again}.")
-        made = await app.reconciler.run(chosen, gateway, _who(), end)
+        made = await app.reconciler.run(chosen, gateway, _asker(), end)
         _tell(made.run)
         if report is not None:
             _write(report, made.report, chosen)
@@ -199,7 +199,7 @@ def fees_command(
             stored = await read_run(connection, chosen.number, parse_id(RUN, run))
             if stored is None:
                 raise NotFound("There is no such run in this ledger.")
-            operation = await fees_to_book(connection, chosen, stored.row, stored.before)
+            operation = await fees_to_book(connection, chosen, stored.row)
         return await _ask(app, chosen, operation)
 
     entry = _with_ledger(data_dir, ledger, work)
@@ -216,6 +216,12 @@ def _decide(item: str, state: str, reason: str, ledger: str | None, data_dir: Pa
 
     _with_ledger(data_dir, ledger, work)
     typer.echo(f"{item} is {state}.")
+
+
+def _asker() -> Asker:
+    from catena.db.reconciliation_rows import Asker
+
+    return Asker(_who())
 
 
 def _who() -> str:
@@ -258,11 +264,11 @@ async def _take(
 ) -> Imported | None:
     """What is new of their side: the file, or what the gateway lists, if it lists anything."""
     if raw is not None:
-        return await app.reconciler.read_file(ledger, gateway, shape, raw, _who())
+        return await app.reconciler.read_file(ledger, gateway, shape, raw, _asker())
     found, now = app.gateways.find(ledger.id, gateway), app.clock()
     if found is None:
         return None
-    return await app.reconciler.ask_gateway(ledger, found, min(until or now, now), _who())
+    return await app.reconciler.ask_gateway(ledger, found, min(until or now, now), _asker())
 
 
 def _tell(run: RunRow) -> None:

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from catena.db.reconciliation_rows import (
+    Asker,
     ChangeRow,
     ClearingRow,
     FindingRow,
@@ -22,6 +23,7 @@ from catena.db.reconciliation_rows import (
     RunRow,
     TheirLine,
 )
+from catena.errors import IdempotencyKeyReused
 from catena.ids import ACCOUNT, CHAIN, ENTRY, ITEM, position_of
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ __all__ = [
     "load_their_lines",
     "load_waiting",
     "reading_at_once",
+    "was_done",
 ]
 
 
@@ -58,6 +61,22 @@ async def reading_at_once(pool: Pool) -> AsyncIterator[Connection]:
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         yield connection
+
+
+async def was_done(connection: Connection, ledger: int, asker: Asker) -> bool:
+    """Whether this very request was. Raises IdempotencyKeyReused when its key is another's."""
+    if asker.key is None:
+        return False
+    payload = await connection.fetchval(
+        "SELECT payload FROM reconciliation_keys WHERE ledger_id = $1 AND key = $2",
+        ledger,
+        asker.key,
+    )
+    if payload is None:
+        return False
+    if payload.hex != asker.payload:
+        raise IdempotencyKeyReused
+    return True
 
 
 _CLEARING: Final = """
@@ -133,7 +152,7 @@ async def find_last_import(connection: Connection, ledger: int, gateway: str) ->
 
 RUN_COLUMNS: Final = """gateway, number, run_id, position, lines_read::text AS lines_read,
        imports_read, origin, begins, until, time_window, cut_characters, counts::text AS counts,
-       figures::text AS figures, who, made_at"""
+       figures::text AS figures, fees_run, who, made_at"""
 
 
 async def find_last_run(connection: Connection, ledger: int, gateway: str) -> RunRow | None:

@@ -7,12 +7,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from catena.ids import IMPORT, ITEM, RUN
+from catena.ids import IMPORT, ITEM, RUN, IdSource, derive_id
 
 if TYPE_CHECKING:
     import asyncpg
 
 __all__ = [
+    "Asker",
     "ChangeRow",
     "ClearingRow",
     "FindingRow",
@@ -23,6 +24,20 @@ __all__ = [
     "RunRow",
     "TheirLine",
 ]
+
+
+class Asker(NamedTuple):
+    """Who asks for a statement or a run. `key` and `payload`, in hex, of the request, if it is one:
+    what it asks for is done once.
+    """
+
+    who: str
+    key: str | None = None
+    payload: str | None = None
+
+    def name(self, prefix: str, ledger: str, new_id: IdSource) -> str:
+        """The id of what it asks for: of the same request always the same."""
+        return new_id(prefix) if self.key is None else derive_id(prefix, ledger, self.key)
 
 
 class ImportRow(NamedTuple):
@@ -86,7 +101,9 @@ class OurLine(NamedTuple):
 
 
 class RunRow(NamedTuple):
-    """A run. `report` is JSON text; `figures`: of each currency; `lines_read` by currency."""
+    """A run. `figures`: of each currency; `lines_read` by currency; `fees_run`: the id of the first
+    since fees were booked.
+    """
 
     gateway: str
     number: int
@@ -101,6 +118,7 @@ class RunRow(NamedTuple):
     cut_characters: int
     counts: Mapping[str, int]
     figures: Mapping[str, Mapping[str, int]]
+    fees_run: str
     who: str
     made_at: dt.datetime
 
@@ -110,7 +128,7 @@ class RunRow(NamedTuple):
         first = row["gateway"], row["number"], RUN + row["run_id"].hex, row["position"]
         read = json.loads(row["lines_read"])
         counts, figures = json.loads(row["counts"]), json.loads(row["figures"])
-        last = row["who"], row["made_at"]
+        last = RUN + row["fees_run"].hex, row["who"], row["made_at"]
         return cls._make((*first, read, *row[5:11], counts, figures, *last))
 
 

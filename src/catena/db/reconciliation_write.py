@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from catena.db.reconciliation_rows import FindingRow, ImportRow, RunRow, TheirLine
+from catena.db.reconciliation_rows import Asker, FindingRow, ImportRow, RunRow, TheirLine
 from catena.db.write import Stale
 
 if TYPE_CHECKING:
     from catena.db.pool import Connection, Pool
 
-__all__ = ["claim_gateway", "finish_gateway", "save_import", "save_run"]
+__all__ = ["claim_gateway", "finish_gateway", "save_import", "save_key", "save_run"]
 
 
 @asynccontextmanager
@@ -37,9 +37,30 @@ async def _first_wins(pool: Pool) -> AsyncIterator[Connection]:
         raise
 
 
-async def save_import(pool: Pool, ledger: int, told: ImportRow, lines: Sequence[TheirLine]) -> None:
-    """Store a statement with its new lines. Raises Stale when its number or a line is taken."""
+async def save_key(pool: Pool, ledger: int, asker: Asker) -> None:
+    """Store that a request is done, if it is one. Raises Stale when its key is taken."""
     async with _first_wins(pool) as connection:
+        await _keep_key(connection, ledger, asker)
+
+
+async def _keep_key(connection: Connection, ledger: int, asker: Asker) -> None:
+    if asker.key is not None:
+        await connection.execute(
+            "INSERT INTO reconciliation_keys (ledger_id, key, payload) VALUES ($1, $2, $3)",
+            ledger,
+            asker.key,
+            asker.payload,
+        )
+
+
+async def save_import(
+    pool: Pool, ledger: int, asker: Asker, told: ImportRow, lines: Sequence[TheirLine]
+) -> None:
+    """Store a statement with its new lines. Raises Stale when its number, its key or a line is
+    taken.
+    """
+    async with _first_wins(pool) as connection:
+        await _keep_key(connection, ledger, asker)
         await connection.execute(
             "INSERT INTO statement_imports (ledger_id, gateway, number, import_id, digest,"
             " covers_from, covers_until, lines, repeated, balances, who, received_at)"
@@ -63,6 +84,7 @@ async def save_import(pool: Pool, ledger: int, told: ImportRow, lines: Sequence[
 async def save_run(
     pool: Pool,
     ledger: int,
+    asker: Asker,
     run: RunRow,
     report: str,
     findings: Iterable[FindingRow],
@@ -71,11 +93,13 @@ async def save_run(
 ) -> None:
     """Store a run, what it found, and the work list as it leaves it: all at once, or Stale."""
     async with _first_wins(pool) as connection:
+        await _keep_key(connection, ledger, asker)
         await connection.execute(
             "INSERT INTO reconciliations (ledger_id, gateway, number, run_id, position, lines_read,"
             " imports_read, origin, begins, until, time_window, cut_characters, counts, figures,"
-            " report, who, made_at)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+            " fees_run, report, who, made_at)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,"
+            " $18)",
             ledger,
             run.gateway,
             run.number,
@@ -85,8 +109,9 @@ async def save_run(
             *run[5:11],
             json.dumps(dict(run.counts)),
             json.dumps(run.figures),
+            run.fees_run[-32:],
             report,
-            *run[13:],
+            *run[14:],
         )
         await connection.copy_records_to_table(
             "reconciliation_findings",

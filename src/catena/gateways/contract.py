@@ -20,6 +20,7 @@ from catena.settings import LIMITS
 
 __all__ = [
     "ALREADY_CAPTURED",
+    "OF_CHARGES",
     "Act",
     "Capability",
     "ForgedWebhook",
@@ -107,6 +108,10 @@ class Subject(StrEnum):
     """What the gateway takes for itself."""
 
 
+OF_CHARGES: Final = frozenset({Subject.CAPTURE, Subject.REFUND})
+"""What gives back of a charge: the rest of what was held, or what was paid."""
+
+
 class Notice(NamedTuple):
     """One thing that a gateway says has happened, in our words.
 
@@ -137,8 +142,8 @@ class StatementLine(NamedTuple):
     """One movement on the account that a gateway or bank keeps for us.
 
     `amount` in minor units, positive: to us; before the fee. `fee`: what it took of it, positive.
-    `reference`: its name of the charge, refund or payout. `at`: when it counts there. `about`: of a
-    refund, its name of the charge that it gives back: what we undo of our own accord goes by that.
+    `reference`: its name of the charge, refund or payout. `at`: when it counts there. `about`: of
+    what gives a charge back, its name of that: what we undo of our own accord goes by it.
     """
 
     id: str

@@ -128,7 +128,7 @@ def check_reason(reason: str, longest: int) -> str:
 def draft_entry(proposal: Proposal, ledger_id: str, item: str, reason: str) -> Draft:
     """The entry of a proposal, to be posted by the journal; `reason` has been checked.
 
-    Its reference is the item's id (for fees, the run's): so it is posted once, whoever tries again.
+    Its reference is the item's id (for fees, a run's): so it is posted once, whoever tries again.
     """
     lines = [
         Line(system_account_id(ledger_id, line.role, line.currency), *line[1:])

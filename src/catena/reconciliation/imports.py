@@ -18,9 +18,10 @@ from catena.db.reconciliation import (
     find_last_import,
     load_their_lines,
     reading_at_once,
+    was_done,
 )
-from catena.db.reconciliation_rows import ImportRow, TheirLine
-from catena.db.reconciliation_write import save_import
+from catena.db.reconciliation_rows import Asker, ImportRow, TheirLine
+from catena.db.reconciliation_write import save_import, save_key
 from catena.db.write import Stale
 from catena.errors import InvalidInput, Overloaded
 from catena.gateways.contract import StatementLine
@@ -72,10 +73,16 @@ class Statement(NamedTuple):
 
 
 class Imported(NamedTuple):
-    """A statement that is stored. `again`: it was, before."""
+    """A statement that is stored. `again`: it was, before; `replayed`: so was this very request."""
 
     row: ImportRow
     again: bool
+    replayed: bool = False
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it is stored just now."""
+        return not (self.again or self.replayed)
 
 
 def currencies_of(ledger: Ledger) -> dict[str, Currency]:
@@ -96,21 +103,29 @@ async def take_in(
     new_id: IdSource,
     ledger: Ledger,
     told: Statement,
-    who: str,
+    asker: Asker,
 ) -> Imported:
     """Store a statement, whose lines have been checked, unless it is there.
 
-    Raises InvalidInput for a span that cannot be, or Conflict for lines that have changed.
+    Raises InvalidInput for a span that cannot be, Conflict for lines that have changed, or
+    IdempotencyKeyReused.
     """
     _check_gateway(told.gateway)
+    id = asker.name(IMPORT, ledger.id, new_id)
     ids = [line.id for line in told.lines]
     for _ in range(settings.commit_attempts):
         async with reading_at_once(pool) as connection:
+            replayed = await was_done(connection, ledger.number, asker)
             before = await find_import(connection, ledger.number, told.gateway, told.digest)
-            if before is not None:
-                return Imported(before, again=True)
             last = await find_last_import(connection, ledger.number, told.gateway)
             known = await load_their_lines(connection, ledger.number, told.gateway, ids=ids)
+        if before is not None:
+            try:
+                if not replayed:
+                    await save_key(pool, ledger.number, asker)
+            except Stale:
+                continue
+            return Imported(before, before.id != id, replayed)
         now = clock()
         sorted_out = sort_out(told.lines, {line.id: line for line in read_theirs(known)})
         span = _cover(told, None if last is None else last.covers_until)
@@ -118,18 +133,18 @@ async def take_in(
         row = ImportRow(
             told.gateway,
             1 if last is None else last.number + 1,
-            new_id(IMPORT),
+            id,
             told.digest,
             *span,
             len(sorted_out.fresh),
             sorted_out.repeated,
             told.balances,
-            who,
+            asker.who,
             now,
         )
         try:
             lines = [TheirLine._make(line) for line in sorted_out.fresh]
-            await save_import(pool, ledger.number, row, lines)
+            await save_import(pool, ledger.number, asker, row, lines)
         except Stale:
             continue
         return Imported(row, again=False)

@@ -18,6 +18,7 @@ import structlog
 
 from catena.db.pool import is_lost
 from catena.db.reconciliation import find_last_import
+from catena.db.reconciliation_rows import Asker
 from catena.db.reconciliation_write import claim_gateway, finish_gateway
 from catena.db.tasks import stop_task
 from catena.errors import CatenaError
@@ -48,7 +49,7 @@ __all__ = ["Counts", "Reconciler"]
 _KEEP_SECONDS_MIN: Final = 0.5
 """A lease is not renewed more often, however short it is."""
 
-_BY_CLOCK: Final = "schedule"
+_BY_CLOCK: Final = Asker("schedule")
 """Who runs it when nobody does."""
 
 _ANY_TIME: Final = Span()
@@ -99,7 +100,13 @@ class Reconciler:
         return cls(pool, settings, clock, new_id, gateways, find_ledger, defaultdict(Counts))
 
     async def read_file(
-        self, ledger: Ledger, gateway: str, shape: str, raw: bytes, who: str, span: Span = _ANY_TIME
+        self,
+        ledger: Ledger,
+        gateway: str,
+        shape: str,
+        raw: bytes,
+        asker: Asker,
+        span: Span = _ANY_TIME,
     ) -> Imported:
         """Take in a file of one of the `SHAPES`. Raises errors of the tree; then nothing is."""
         reading = Reading(currencies=currencies_of(ledger))
@@ -107,10 +114,10 @@ class Reconciler:
         # A quiet day's file is like any other's, but for the time that it is said to cover.
         said = "/".join("" if moment is None else moment.isoformat() for moment in span)
         digest = hashlib.sha256(said.encode() + b"\n" + raw).digest()
-        return await self._take(ledger, Statement(gateway, lines, digest, span), who)
+        return await self._take(ledger, Statement(gateway, lines, digest, span), asker)
 
     async def ask_gateway(
-        self, ledger: Ledger, gateway: Gateway, until: dt.datetime, who: str
+        self, ledger: Ledger, gateway: Gateway, until: dt.datetime, asker: Asker
     ) -> Imported | None:
         """Take in what a gateway lists, from one window before the end of what is there.
 
@@ -130,25 +137,27 @@ class Reconciler:
         span = Span(begins, until)
         check_lines(lines, currencies_of(ledger))
         told = Statement(gateway.name, lines, digest_lines(lines, span), span)
-        return await self._take(ledger, told, who)
+        return await self._take(ledger, told, asker)
 
-    async def _take(self, ledger: Ledger, told: Statement, who: str) -> Imported:
+    async def _take(self, ledger: Ledger, told: Statement, asker: Asker) -> Imported:
         imported = await take_in(
-            self.pool, self.settings, self.clock, self.new_id, ledger, told, who
+            self.pool, self.settings, self.clock, self.new_id, ledger, told, asker
         )
-        if not imported.again:
+        if imported.is_new:
             counts = self.counts[ledger.id, told.gateway]
             counts.statements += 1
             counts.lines += imported.row.lines
         return imported
 
     async def run(
-        self, ledger: Ledger, gateway: str, who: str, until: dt.datetime | None = None
+        self, ledger: Ledger, gateway: str, asker: Asker, until: dt.datetime | None = None
     ) -> Made:
         """Reconcile a gateway with all that is there. Raises errors of the tree."""
         made = await make_run(
-            self.pool, self.settings, self.clock, self.new_id, ledger, gateway, who=who, until=until
+            self.pool, self.settings, self.clock, self.new_id, ledger, gateway, asker, until
         )
+        if made.replayed:
+            return made
         run, counts = made.run, self.counts[ledger.id, gateway]
         counts.runs += 1
         counts.opened += run.counts["opened"]

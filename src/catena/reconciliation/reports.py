@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from catena.errors import CatenaError, InvalidAmount, InvalidInput, UnknownCurrency
-from catena.gateways.contract import StatementLine, Subject
+from catena.gateways.contract import OF_CHARGES, StatementLine, Subject
 from catena.money import ISO_CURRENCIES, Currency
 from catena.reconciliation.statements import check_lines
 from catena.reconciliation.tables import (
@@ -50,7 +50,7 @@ _AS_READ: Final = Reading()
 _SUBJECTS: Final = {
     "charge": Subject.CHARGE,
     "charge_failure": Subject.CHARGE,
-    "partial_capture_reversal": Subject.CHARGE,
+    "partial_capture_reversal": Subject.CAPTURE,
     "refund": Subject.REFUND,
     "refund_failure": Subject.REFUND,
     "dispute": Subject.DISPUTE,
@@ -191,7 +191,7 @@ def read_stripe(raw: bytes, reading: Reading = _AS_READ) -> list[StatementLine]:
         subject = _SUBJECTS.get(category)
         reference = rows.cell(row, "source_id")
         charge = rows.cell(row, "payment_intent_id") or rows.cell(row, "charge_id")
-        about = charge or None if subject is Subject.REFUND else None
+        about = charge or None if subject in OF_CHARGES else None
         if subject is Subject.CHARGE:
             reference = charge or reference
         description = rows.cell(row, "description")

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from catena.db.reconciliation import reading_at_once
-from catena.db.reconciliation_rows import FindingRow, ImportRow, ItemRow, RunRow
+from catena.db.read.reconciliation import read_run
+from catena.db.reconciliation import reading_at_once, was_done
+from catena.db.reconciliation_rows import Asker, FindingRow, ImportRow, ItemRow, RunRow
 from catena.db.reconciliation_write import save_run
 from catena.db.write import Stale
 from catena.errors import Conflict, InvalidInput, Overloaded
-from catena.gateways.contract import StatementLine, Subject
+from catena.gateways.contract import OF_CHARGES, StatementLine
 from catena.ids import ITEM, RUN, IdSource, derive_id
 from catena.reconciliation.findings import Finding, Kind
-from catena.reconciliation.lines import AHEAD, BookLine, Folded, Terms
+from catena.reconciliation.lines import AHEAD, BookLine, Folded, Terms, is_fee
 from catena.reconciliation.matching import Carried, Earlier, Reconciliation, reconcile
 from catena.reconciliation.past import Past, load_past
 from catena.reconciliation.sheets import Balances, Report, build_report
@@ -39,10 +40,11 @@ NO_STATEMENT: Final = "There is no statement of this gateway yet."
 
 
 class Made(NamedTuple):
-    """A run that was stored, and its report."""
+    """A run that was stored, and its report. `replayed`: by this very request, before."""
 
     run: RunRow
     report: Report
+    replayed: bool = False
 
 
 class _Maker(NamedTuple):
@@ -69,27 +71,32 @@ async def make_run(
     new_id: IdSource,
     ledger: Ledger,
     gateway: str,
-    *,
-    who: str,
+    asker: Asker,
     until: dt.datetime | None = None,
 ) -> Made:
     """Reconcile a gateway with all that is there. `until`: both sides are complete up to then; left
     out, up to where its statements cover the time without a gap.
 
-    Raises Conflict without a statement, or InvalidInput for an `until` that cannot be.
+    Raises Conflict without a statement, InvalidInput for an `until` that cannot be, or
+    IdempotencyKeyReused.
     """
+    id = asker.name(RUN, ledger.id, new_id)
     window = dt.timedelta(days=settings.reconciliation_days)
     for _ in range(settings.commit_attempts):
         async with reading_at_once(pool) as connection:
+            if await was_done(connection, ledger.number, asker):
+                before = await read_run(connection, ledger.number, id)
+                assert before is not None  # noqa: S101  # one commit with its key
+                return Made(before.row, read_report(before.report), replayed=True)
             past = await load_past(connection, ledger, gateway, window, settings.correction_depth)
         if past is None:
             raise Conflict(NO_STATEMENT)
         now = clock()
         terms = Terms(_end(past, until, now), window, settings.cut_characters)
-        maker = _Maker(gateway, new_id(RUN), who, now)
+        maker = _Maker(gateway, id, asker.who, now)
         made, rows = await asyncio.to_thread(_make, past, terms, maker)
         try:
-            await save_run(pool, ledger.number, made.run, *rows)
+            await save_run(pool, ledger.number, asker, made.run, *rows)
         except Stale:
             continue
         return made
@@ -163,8 +170,9 @@ def _name_by_charge(
     past: Past, terms: Terms
 ) -> tuple[Sequence[BookLine], Sequence[StatementLine], Terms, Carried, Earlier]:
     """What there is to reconcile, where a refund that our books do not have goes by its charge: a
-    chain that undoes what it charged reverses that entry, or has posted neither. They have it when
-    they know its name for money that went the same way: what comes back of it later is another.
+    chain that undoes what it charged reverses that entry, or has posted neither; and a capture of
+    less than was held is one entry. They have it when they know its name for money that went the
+    same way: what comes back of it later is another.
     """
     carried, earlier, folded = past.carried, past.earlier, Folded()
     ours = [*past.ours, *carried.ours, *(line for it in carried.items for line in it.ours)]
@@ -172,7 +180,7 @@ def _name_by_charge(
     known = {(folded[line.reference], line.amount > 0) for line in ours}
 
     def name(line: StatementLine) -> StatementLine:
-        if line.about is None or line.subject is not Subject.REFUND:
+        if line.about is None or line.subject not in OF_CHARGES:
             return line
         is_known = (folded[line.reference], line.amount > 0) in known
         return line if is_known else line._replace(reference=line.about)
@@ -210,6 +218,16 @@ def _find_balances(past: Past, found: Reconciliation) -> dict[str, Balances]:
         there += found.lead_in.get(currency, 0)
         balances[currency] = Balances(opening, closing, there, stated.get(currency))
     return balances
+
+
+def _name_fees(found: Reconciliation, previous: RunRow | None, id: str) -> str:
+    """The run by which the next booking of fees goes: the same until a run has read that booking,
+    so that there is one, however late it comes and whichever of the runs it is for.
+    """
+    if previous is None:
+        return id
+    is_booked = any(is_fee(line) and line.reference == previous.fees_run for line in found.new_ours)
+    return id if is_booked else previous.fees_run
 
 
 def _describe(past: Past, outcome: _Outcome, maker: _Maker) -> RunRow:
@@ -256,6 +274,7 @@ def _describe(past: Past, outcome: _Outcome, maker: _Maker) -> RunRow:
         found.terms.cut_characters,
         counts,
         figures,
+        _name_fees(found, previous, maker.id),
         maker.who,
         maker.now,
     )

@@ -15,7 +15,6 @@ from catena.db.read.reconciliation import read_item_row
 from catena.db.reconciliation import find_last_run
 from catena.errors import Conflict, InvalidInput
 from catena.journal import ChangeItem, PostEntry
-from catena.ledger.accounts import Side, clearing_of, system_account_id
 from catena.ledger.entries import Draft, EntryType
 from catena.reconciliation.adjustments import (
     Settling,
@@ -32,11 +31,11 @@ if TYPE_CHECKING:
     from catena.db.installation import Ledger
     from catena.db.pool import Connection
     from catena.db.reconciliation_rows import ItemRow, RunRow
-    from catena.ledger.entries import Entry
 
 __all__ = ["Seen", "decide_item", "fees_to_book", "read_item", "settle_item"]
 
 NO_FEES: Final = "There is nothing to book: our books have all the fees that the run knows of."
+BOOKED: Final = "An earlier run's fees were booked since this one was made; run again."
 
 
 class Seen(NamedTuple):
@@ -103,38 +102,27 @@ def _fingerprint(*parts: str) -> str:
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 
 
-async def fees_to_book(
-    connection: Connection, ledger: Ledger, run: RunRow, before: str | None
-) -> PostEntry:
-    """The entry for the fees that a run found unbooked; once booked, that very entry.
+async def fees_to_book(connection: Connection, ledger: Ledger, run: RunRow) -> PostEntry:
+    """The entry for the fees that a run found unbooked; once booked, that very entry. Of two runs
+    with the same fees the journal posts one: they go by one reference.
 
-    `before`: the id of the run before it, whose fees may have been booked since it read our lines.
-    Raises Conflict when there are none, or a later run has them too.
+    Raises Conflict when there are none, or another run has them too.
     """
-    content = _fingerprint(run.id, "fees")
-    found = await find_entry_by_reference(connection, ledger.number, EntryType.FEE, run.id)
+    content, reference = _fingerprint(run.id, "fees"), run.fees_run
+    found = await find_entry_by_reference(connection, ledger.number, EntryType.FEE, reference)
     if found is not None:
-        entry = found.entry
-        return PostEntry(Draft(EntryType.FEE, entry.lines, reference=run.id, content=content))
+        if json.loads(found.entry.metadata or "{}").get("reconciles") != run.id:
+            raise Conflict(BOOKED)
+        lines = found.entry.lines
+        return PostEntry(Draft(EntryType.FEE, lines, reference=reference, content=content))
     last = await find_last_run(connection, ledger.number, run.gateway)
     if last is None or last.number != run.number:
         raise Conflict("A later run has these fees, too: book those.")
     fees = {code: one["fees_to_book"] for code, one in run.figures.items()}
-    if before is not None:
-        late = await find_entry_by_reference(connection, ledger.number, EntryType.FEE, before)
-        if late is not None and late.entry.position > run.position:
-            _subtract(fees, late.entry, ledger.id, clearing_of(run.gateway))
     proposal = propose_fees(fees, run.gateway)
     if proposal is None:
         raise Conflict(NO_FEES)
     text = f"Fees of {run.gateway} until {run.until:%Y-%m-%d}"
-    draft = draft_entry(proposal, ledger.id, run.id, text)
+    draft = draft_entry(proposal, ledger.id, reference, text)
     metadata = json.dumps({"reconciles": run.id, "settling": proposal.settling})
     return PostEntry(draft._replace(content=content, metadata=metadata))
-
-
-def _subtract(fees: dict[str, int], entry: Entry, ledger_id: str, role: str) -> None:
-    for account, side, amount, currency in entry.lines:
-        if account == system_account_id(ledger_id, role, currency):
-            booked = amount if side is Side.CREDIT else -amount
-            fees[currency] = fees.get(currency, 0) - booked

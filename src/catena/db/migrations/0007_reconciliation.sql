@@ -43,13 +43,23 @@ CREATE TABLE statement_lines (
     reference text,
     at        timestamptz NOT NULL,
     text      text NOT NULL,
-    about     text,                     -- of a refund: what it gives back
+    about     text,                     -- of what gives a charge back: that charge
     PRIMARY KEY (ledger_id, gateway, id)
 );
 CREATE INDEX statement_lines_by_import ON statement_lines (ledger_id, gateway, import);
 
+-- Of requests that took a statement in or made a run, each done once. The id of what it made is made of
+-- its key.
+CREATE TABLE reconciliation_keys (
+    ledger_id integer NOT NULL,
+    key       uuid NOT NULL,
+    payload   uuid NOT NULL,
+    PRIMARY KEY (ledger_id, key)
+);
+
 -- A run. `lines_read`: currency -> the number of the clearing account's last line that it has read;
--- `imports_read` likewise. `origin`: when reconciliation of the gateway began.
+-- `imports_read` likewise. `origin`: when reconciliation of the gateway began. `fees_run`: the first one
+-- since fees were booked, whose id is the reference of the next booking, whichever run it is for.
 CREATE TABLE reconciliations (
     ledger_id      integer NOT NULL,
     gateway        text NOT NULL,
@@ -65,6 +75,7 @@ CREATE TABLE reconciliations (
     cut_characters integer NOT NULL,
     counts         jsonb NOT NULL,
     figures        jsonb NOT NULL,      -- one of each currency
+    fees_run       uuid NOT NULL,
     report         jsonb NOT NULL,
     who            text NOT NULL,
     made_at        timestamptz NOT NULL,
@@ -267,10 +278,11 @@ BEGIN
 END
 $$;
 
-GRANT SELECT ON statement_imports, statement_lines, reconciliations, reconciliation_findings,
-    reconciliation_items, reconciliation_changes, reconciliation_schedule TO catena_service;
-GRANT INSERT ON statement_imports, statement_lines, reconciliations, reconciliation_findings
+GRANT SELECT ON statement_imports, statement_lines, reconciliation_keys, reconciliations,
+    reconciliation_findings, reconciliation_items, reconciliation_changes, reconciliation_schedule
     TO catena_service;
+GRANT INSERT ON statement_imports, statement_lines, reconciliation_keys, reconciliations,
+    reconciliation_findings TO catena_service;
 REVOKE ALL ON FUNCTION reconciliation_claim, reconciliation_done, reconciliation_update,
     journal_write_items FROM public;
 GRANT EXECUTE ON FUNCTION reconciliation_claim, reconciliation_done, reconciliation_update

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from catena.db.reconciliation import ITEM_COLUMNS, RUN_COLUMNS
 from catena.db.reconciliation_rows import ImportRow, ItemRow, RunRow
-from catena.ids import RUN
 
 if TYPE_CHECKING:
     from catena.db.pool import Connection
@@ -27,11 +26,10 @@ Place: TypeAlias = tuple[dt.datetime, str]
 
 
 class StoredRun(NamedTuple):
-    """A run, its report as JSON text, and the id of the run before it."""
+    """A run, and its report as JSON text."""
 
     row: RunRow
     report: str
-    before: str | None
 
 
 _IMPORTS: Final = """
@@ -81,15 +79,7 @@ async def read_run(connection: Connection, ledger: int, id: str) -> StoredRun | 
     row = await connection.fetchrow(_RUN, ledger, id[-32:])
     if row is None:
         return None
-    run = RunRow.read(row)
-    before = await connection.fetchval(
-        "SELECT run_id FROM reconciliations"
-        " WHERE ledger_id = $1 AND gateway = $2 AND number = $3 - 1",
-        ledger,
-        run.gateway,
-        run.number,
-    )
-    return StoredRun(run, row["report"], RUN + before.hex if before else None)
+    return StoredRun(RunRow.read(row), row["report"])
 
 
 _ITEMS: Final = f"""

@@ -134,7 +134,7 @@ def _find_reference(line: Object) -> str:
 
 
 def _find_about(line: Object) -> str:
-    """Of a refund, its charge by the same name as that charge's own line has."""
+    """Of a refund or a reversal, its charge by the same name as that charge's own line has."""
     source = part_of(line, "source")
     if source.get("object") != "refund":
         return ""
