@@ -100,6 +100,25 @@ def test_what_names_nobody_is_listed_and_assigned_once(payer: Payer) -> None:
     assert one["id"] not in {each["id"] for each in payer.suspense()}
 
 
+def test_no_entry_of_a_callers_passes_for_an_assignment(payer: Payer) -> None:
+    """It would take the money off the list, and keep it from being assigned."""
+    payer.bank.credit(2050, "IN-50", text="hello")
+    one = suspended(payer, 2050)
+    lines = [
+        {"role": role, "side": side, "amount": 2050, "currency": "EUR"}
+        for role, side in (("losses", "debit"), ("fees", "credit"))
+    ]
+    refused = payer.service.post("/v1/entries", {"lines": lines, "reference": one["id"]})
+    assert refused.json()["errors"][0]["pointer"] == "/reference", refused.text
+    plan = {"entry_type": "adjustment", "lines": lines, "reference": one["id"]}
+    chain = {"steps": [{"name": "look", "type": "entry", "inputs": plan}]}
+    payer.service.make("/v1/chains", chain)
+    assert suspended(payer, 2050) == one
+    body = {"account_id": payer.funded(), "reason": "He has called"}
+    path = f"/v1/suspense/{one['id']}/assign"
+    assert payer.service.post(path, body).status_code == 201
+
+
 def test_what_an_account_does_not_take_stays_in_suspense(payer: Payer) -> None:
     """A refusal stores nothing: it can be assigned to another."""
     payer.bank.credit(2100, "IN-6", text="hello")
