@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from uuid import uuid4
 
+from catena.ledger.accounts import system_account_id
 from tests.chain_bodies import balance
 from tests.contract import Contract
 from tests.flows.bank.running import BANK, Payer, View
@@ -143,6 +144,26 @@ def test_money_for_a_closed_account_is_in_suspense(payer: Payer) -> None:
     assert closed.status_code == 200, closed.text
     payer.bank.credit(2200, "IN-7", text="CLOSED0001")
     suspended(payer, 2200)
+
+
+def test_what_nobody_takes_is_listed_without_account_numbers(payer: Payer) -> None:
+    """What came in cannot be booked: a person sees who paid, masked, and books it by hand."""
+    account = f"/v1/accounts/{system_account_id(payer.ledger, f'clearing.{BANK}', 'EUR')}"
+    assert payer.service.patch(account, {"status": "blocked"}).status_code == 200
+    iban = "GB82WEST12345698765432"
+    payer.bank.credit(2250, "IN-9", name="Ada L", iban=iban, text=f"from {iban}")
+    assert find_out(lambda: payer.alarms().get("credit_refused"), bool)
+    assert payer.service.patch(account, {"status": "active"}).status_code == 200
+    found = payer.service.get("/v1/notices")
+    (one,) = found.json()["items"]
+    assert one["notice"]["details"]["debtor_iban"] == "GB82 **** 5432"
+    assert one["notice"]["text"] == "Ada L, GB82 **** 5432: from GB82 **** 5432"
+    assert iban not in found.text
+    lines = [
+        {"role": role, "side": side, "amount": 2250, "currency": "EUR"}
+        for role, side in ((f"clearing.{BANK}", "debit"), ("losses", "credit"))
+    ]
+    payer.service.make("/v1/entries", {"lines": lines, "description": "Nobody's"})
 
 
 def test_what_the_bank_takes_back_is_out_of_suspense(payer: Payer) -> None:
