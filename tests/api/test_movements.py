@@ -504,3 +504,20 @@ def test_a_reference_is_used_once_for_ever(service: Api) -> None:
     reversal = service.make(f"/v1/entries/{first['id']}/reverse", {})
     told = service.make("/v1/deposits", deposit)
     assert (told["id"], told["reversed_by"]) == (first["id"], reversal["id"])
+
+
+@pytest.mark.parametrize("prefix", ["susp_", "rec_", "run_"])
+def test_a_free_entry_has_no_reference_of_the_services_own(service: Api, prefix: str) -> None:
+    """By these money is assigned and discrepancies are settled; who merely begins so may."""
+    al, bo = service.open_account(funded=10), service.open_account()
+    lines = [
+        {"account_id": id, "side": side, "amount": 5, "currency": "USD"}
+        for id, side in ((al, "debit"), (bo, "credit"))
+    ]
+    body = {"lines": lines}
+    for own in (prefix + "0" * 32, f"{prefix}{'0' * 32}#2"):
+        refused = service.post("/v1/entries", {**body, "reference": own})
+        assert refused.status_code == 422
+        (error,) = read_problem(refused)["errors"]
+        assert error["pointer"] == "/reference"
+    service.make("/v1/entries", {**body, "reference": f"{prefix}2026-03"})

@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from catena.errors import InvalidInput, MalformedJson
-from catena.ids import ACCOUNT, CHAIN, GATEWAY_NAME
+from catena.ids import ACCOUNT, CHAIN, GATEWAY_NAME, ITEM, RUN, SUSPENSE
 from catena.ledger.accounts import SystemRole
 from catena.money import MAX_AMOUNT_MINOR
 from catena.settings import LIMITS
@@ -40,6 +40,7 @@ __all__ = [
     "CurrencyCode",
     "Expression",
     "FlowReference",
+    "FreeReference",
     "GatewayName",
     "JsonObject",
     "JsonValue",
@@ -165,6 +166,19 @@ FlowReference = Annotated[
         " is to search by, and keeps nothing from happening twice."
     ),
 ]
+_SERVICE_REFERENCE: Final = re.compile(f"({SUSPENSE}|{ITEM}|{RUN})[0-9a-f]{{32}}")
+"""What begins so is the reference of an entry that the service makes itself, and whose being there
+says that money was assigned, a discrepancy settled or fees booked.
+"""
+
+
+def _check_free(reference: str) -> str:
+    if _SERVICE_REFERENCE.match(reference):
+        raise ValueError("This reference is the service's own: it assigns or settles by it")
+    return reference
+
+
+FreeReference = Annotated[Reference, AfterValidator(_check_free)]
 SearchReference = Annotated[
     _Reference,
     Field(description="The caller's own, to search by: it keeps nothing from happening twice."),

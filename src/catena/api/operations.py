@@ -16,6 +16,7 @@ from catena.api.bodies import (
     Amount,
     Body,
     CurrencyCode,
+    FreeReference,
     GatewayName,
     JsonObject,
     LineRole,
@@ -142,6 +143,7 @@ class EntryRequest(_Described):
     """A free entry: any lines whose debits equal their credits in each currency."""
 
     type: Literal["adjustment", "transfer", "fee", "deposit", "withdrawal"] = "adjustment"
+    reference: FreeReference | None = None
     lines: Annotated[list[LineRequest], Field(min_length=2, max_length=LIMITS.entry_lines)]
 
 

@@ -19,8 +19,12 @@ from catena.db.read.chains import read_chain
 from catena.flows.lines import HOLDING, OURS, move, sent
 from catena.flows.notices import describe_notice
 from catena.flows.reactions import Moved, came_in, touched_by
-from catena.gateways.bank.accounts import mask_iban
-from catena.gateways.bank.matching import find_candidates, match_credit, read_credit
+from catena.gateways.bank.matching import (
+    MATCHED_BY,
+    find_candidates,
+    match_credit,
+    read_credit,
+)
 from catena.gateways.contract import Subject
 from catena.ids import CHAIN, derive_within
 from catena.journal import ChainResult, Follow, NoticeTaken, PostEntry, TakeNotice
@@ -68,7 +72,8 @@ async def take_credit(
     """Take in money that came in, or one that is taken back (declined), once.
 
     `wallet`: whose it is; what is taken back goes out of suspense, since nobody knows which credit
-    it was. `since`: digits of the id of what told it, by whose time the chain is sorted.
+    it was. `since`: digits of the id of what told it, by whose time the chain is sorted. What is
+    kept of it has no whole account number of the payer's.
     """
     moved = Moved(
         gateway,
@@ -87,7 +92,9 @@ async def take_credit(
     id = derive_within(CHAIN, since, "credit", gateway, notice.id)
     touched = touched_by(moved, wallet if comes else None, ledger.id)
     follow = Follow(id, gateway, touched, define)
-    told = Told(gateway, notice.id, notice.subject, describe_notice(notice))
+    details = {name: told for name, told in notice.details.items() if name not in MATCHED_BY}
+    kept = describe_notice(notice._replace(details=details))
+    told = Told(gateway, notice.id, notice.subject, kept)
     result = await journal.ask(ledger, TakeNotice(told, follow=follow))
     assert isinstance(result, ChainResult)  # noqa: S101  # what the operation gives
     taken: NoticeTaken = result.value
@@ -117,7 +124,6 @@ async def list_suspended_chain(
             return False
         line = found.steps[_SUSPEND].definition.inputs["lines"][0]
         sign = -1 if found.definition.type == REVERSED else 1
-        iban = notice.details.get("debtor_iban")
         row = Suspended(
             chain,
             gateway,
@@ -125,7 +131,7 @@ async def list_suspended_chain(
             sign * line["amount"],
             line["currency"],
             notice.details.get("debtor_name"),
-            mask_iban(iban) if iban else None,
+            notice.details.get("debtor_iban"),
             found.definition.description or "",
             notice.at,
         )

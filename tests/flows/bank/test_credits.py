@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from uuid import uuid4
 
+from catena.ledger.accounts import system_account_id
 from tests.chain_bodies import balance
 from tests.contract import Contract
 from tests.flows.bank.running import BANK, Payer, View
@@ -100,6 +101,25 @@ def test_what_names_nobody_is_listed_and_assigned_once(payer: Payer) -> None:
     assert one["id"] not in {each["id"] for each in payer.suspense()}
 
 
+def test_no_entry_of_a_callers_passes_for_an_assignment(payer: Payer) -> None:
+    """It would take the money off the list, and keep it from being assigned."""
+    payer.bank.credit(2050, "IN-50", text="hello")
+    one = suspended(payer, 2050)
+    lines = [
+        {"role": role, "side": side, "amount": 2050, "currency": "EUR"}
+        for role, side in (("losses", "debit"), ("fees", "credit"))
+    ]
+    refused = payer.service.post("/v1/entries", {"lines": lines, "reference": one["id"]})
+    assert refused.json()["errors"][0]["pointer"] == "/reference", refused.text
+    plan = {"entry_type": "adjustment", "lines": lines, "reference": one["id"]}
+    chain = {"steps": [{"name": "look", "type": "entry", "inputs": plan}]}
+    payer.service.make("/v1/chains", chain)
+    assert suspended(payer, 2050) == one
+    body = {"account_id": payer.funded(), "reason": "He has called"}
+    path = f"/v1/suspense/{one['id']}/assign"
+    assert payer.service.post(path, body).status_code == 201
+
+
 def test_what_an_account_does_not_take_stays_in_suspense(payer: Payer) -> None:
     """A refusal stores nothing: it can be assigned to another."""
     payer.bank.credit(2100, "IN-6", text="hello")
@@ -124,6 +144,26 @@ def test_money_for_a_closed_account_is_in_suspense(payer: Payer) -> None:
     assert closed.status_code == 200, closed.text
     payer.bank.credit(2200, "IN-7", text="CLOSED0001")
     suspended(payer, 2200)
+
+
+def test_what_nobody_takes_is_listed_without_account_numbers(payer: Payer) -> None:
+    """What came in cannot be booked: a person sees who paid, masked, and books it by hand."""
+    account = f"/v1/accounts/{system_account_id(payer.ledger, f'clearing.{BANK}', 'EUR')}"
+    assert payer.service.patch(account, {"status": "blocked"}).status_code == 200
+    iban = "GB82WEST12345698765432"
+    payer.bank.credit(2250, "IN-9", name="Ada L", iban=iban, text=f"from {iban}")
+    assert find_out(lambda: payer.alarms().get("credit_refused"), bool)
+    assert payer.service.patch(account, {"status": "active"}).status_code == 200
+    found = payer.service.get("/v1/notices")
+    (one,) = found.json()["items"]
+    assert one["notice"]["details"]["debtor_iban"] == "GB82 **** 5432"
+    assert one["notice"]["text"] == "Ada L, GB82 **** 5432: from GB82 **** 5432"
+    assert iban not in found.text
+    lines = [
+        {"role": role, "side": side, "amount": 2250, "currency": "EUR"}
+        for role, side in ((f"clearing.{BANK}", "debit"), ("losses", "credit"))
+    ]
+    payer.service.make("/v1/entries", {"lines": lines, "description": "Nobody's"})
 
 
 def test_what_the_bank_takes_back_is_out_of_suspense(payer: Payer) -> None:

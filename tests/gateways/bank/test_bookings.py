@@ -90,7 +90,7 @@ def test_money_comes_in() -> None:
     assert notice.text == line.text == "Ada L, GB82 **** 5432: w_123"
     told = {
         "creditor_account": "NL14V",
-        "debtor_iban": "GB82WEST12345698765432",
+        "debtor_iban": "GB82 **** 5432",
         "debtor_name": "Ada L",
         "end_to_end_id": "theirs",
         "remittance": ["w_123"],

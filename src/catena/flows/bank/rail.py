@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +19,7 @@ from catena.chains.step_types import Answer, Outcome
 from catena.db.bank import OrderRow, OrderState, collect_order, find_order, move_orders
 from catena.db.bank_alarms import Alarm, raise_alarms
 from catena.db.bank_inbox import list_lines
+from catena.db.pool import is_lost
 from catena.db.read.chains import read_chain
 from catena.flows.bank.standing import AlarmKind
 from catena.gateways.bank.gateway import connect
@@ -62,8 +63,8 @@ class Rail:
         """The account as a gateway."""
         return connect(
             self.name,
-            collect=self.collect,
-            look_up=self.look_up,
+            collect=lambda order: _answer(self.collect(order)),
+            look_up=lambda key: _answer(self.look_up(key)),
             read_statement=self.read_statement,
             pick_day=self.options.cutoff.pick_day,
         )
@@ -157,6 +158,16 @@ class Rail:
         """Log them."""
         for one in alarms:
             _log.error("bank_alarm", gateway=one.gateway, kind=one.kind, about=one.about)
+
+
+async def _answer(found: Awaitable[Answer]) -> Answer:
+    """What was found; where the database was lost, nobody knows, and it is asked again."""
+    try:
+        return await found
+    except Exception as error:
+        if not is_lost(error):
+            raise
+        return Answer(Outcome.UNKNOWN, code="database_lost")
 
 
 def _tell(order: OrderRow) -> Answer:

@@ -265,7 +265,7 @@ def _notice(
 
 
 def _describe_credit(piece: _Piece) -> dict[str, Any]:
-    """Who paid, and all that an account can be found by; `match_credit` reads it."""
+    """Who paid, masked, and all that an account can be found by; `match_credit` reads it."""
     detail = piece.detail
     more: dict[str, Any] = {"is_return": piece.is_return, "moved": True}
     if detail is None:
@@ -274,7 +274,7 @@ def _describe_credit(piece: _Piece) -> dict[str, Any]:
         "creditor_account": detail.creditor_account,
         "others": list(detail.others),
         "debtor_name": detail.debtor_name,
-        "debtor_iban": detail.debtor_account,
+        "debtor_iban": detail.debtor_account and mask_iban(detail.debtor_account),
         "debtor_bic": detail.debtor_bic,
         "end_to_end_id": detail.end_to_end_id,
         "remittance": list(detail.remittance),

@@ -14,7 +14,19 @@ from catena.gateways.bank.accounts import tidy_iban
 from catena.gateways.bank.limits import ID_CHARACTERS_MAX, REFERENCE_CHARACTERS_MIN
 from catena.gateways.bank.references import is_rf_reference, normalise_reference
 
-__all__ = ["Candidates", "Credit", "find_candidates", "match_credit", "read_credit"]
+__all__ = [
+    "MATCHED_BY",
+    "Candidates",
+    "Credit",
+    "find_candidates",
+    "match_credit",
+    "read_credit",
+]
+
+MATCHED_BY: Final = frozenset({"others", "references", "remittance"})
+"""Details that nothing but matching needs: what the payer and the bank have written, as it came, so
+account numbers may stand in it.
+"""
 
 _WORD: Final = re.compile(r"\S+")
 _RUN: Final = re.compile(r"[0-9A-Z]+")
