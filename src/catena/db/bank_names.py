@@ -127,13 +127,7 @@ async def add_virtual_iban(
         wanted.key,
         wanted.payload,
     )
-    row = await connection.fetchrow(
-        "SELECT iban AS name, account_id, created_at, key, payload, gateway FROM virtual_ibans"
-        " WHERE ledger_id = $1 AND key = $2",
-        ledger,
-        wanted.key,
-    )
-    return None if row is None else _named(row)
+    return await _find_made(connection, f"{_OF_IBANS} FROM virtual_ibans", ledger, wanted.key)
 
 
 async def add_reference(
@@ -150,11 +144,18 @@ async def add_reference(
         wanted.key,
         wanted.payload,
     )
+    columns = f"{_OF_REFERENCES} FROM deposit_references"
+    return await _find_made(connection, columns, ledger, wanted.key)
+
+
+async def _find_made(
+    connection: Connection, columns: str, ledger: int, key: str
+) -> NamedAccount | None:
+    """What the request with this key has made; `columns` and their table."""
     row = await connection.fetchrow(
-        "SELECT reference AS name, account_id, created_at, key, payload, '' AS gateway"
-        " FROM deposit_references WHERE ledger_id = $1 AND key = $2",
+        f"SELECT {columns} WHERE ledger_id = $1 AND key = $2",  # names of ours
         ledger,
-        wanted.key,
+        key,
     )
     return None if row is None else _named(row)
 
