@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
+import httpx2
 import pytest
 
 from tests.contract import read_problem
-from tests.server import Api, Client
+from tests.flows.gateways import find_out
+from tests.server import Api, Client, RunningApi
 
 
 def transfer(source: str, target: str, amount: int) -> dict[str, Any]:
@@ -90,3 +93,24 @@ def test_a_flaw_of_the_chain_that_would_undo_is_told(service: Api, amount: str) 
     problem = read_problem(answer)
     assert (answer.status_code, problem["code"]) == (422, "invalid_chain"), problem
     assert problem["errors"][0]["pointer"] == "/steps/0/compensation/chain"
+
+
+def test_who_waits_learns_of_an_end_that_another_process_has_brought(
+    service: Api, other_process: RunningApi
+) -> None:
+    """Long before the time is over that it would wait."""
+    other, reference = service.speak(service.key.secret, api=other_process), uuid4().hex
+    headers = {
+        "Authorization": f"Bearer {service.key.secret}",
+        "Catena-Ledger": service.ledger,
+        "Idempotency-Key": reference,
+        "Prefer": "wait=60",
+    }
+    body = {"reference": reference, "steps": [{"name": "w", "type": "wait"}]}
+    with ThreadPoolExecutor(1) as pool:
+        url = f"{service.api.address}/v1/chains"
+        waiting = pool.submit(httpx2.post, url, json=body, headers=headers, timeout=20)
+        (made,) = find_out(lambda: other.read("/v1/chains", reference=reference)["items"], bool)
+        assert other.post(f"/v1/chains/{made['id']}/signals/w", {}).status_code == 200
+        answer = waiting.result()
+    assert (answer.status_code, answer.json()["state"]) == (201, "completed")
