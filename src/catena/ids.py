@@ -44,8 +44,10 @@ __all__ = [
     "count_requests",
     "derive_id",
     "derive_within",
+    "find_first",
     "id_beside",
     "is_id",
+    "name_again",
     "new_id",
     "parse_id",
     "position_of",
@@ -80,6 +82,7 @@ _POSITION_BITS: Final = 46
 POSITION_MAX: Final = (1 << _POSITION_BITS) - 1
 """The largest position that an id can carry: 70 million million."""
 
+_AGAIN: Final = "#"
 _HEX: Final = frozenset("0123456789abcdef")
 
 IdSource = Callable[[str], str]
@@ -122,6 +125,17 @@ def is_id(prefix: str, text: object) -> bool:
         and text.startswith(prefix)
         and _HEX.issuperset(text[len(prefix) :])
     )
+
+
+def name_again(id: str, number: int) -> str:
+    """The reference of the entry that decides about `id` for the so manieth time, from 1 on."""
+    return id if number == 1 else f"{id}{_AGAIN}{number}"
+
+
+def find_first(prefix: str, reference: str | None) -> str | None:
+    """The id that `name_again` made the reference of, if it did."""
+    id = (reference or "").partition(_AGAIN)[0]
+    return id if is_id(prefix, id) else None
 
 
 def count_requests() -> IdSource:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from catena.ids import SUSPENSE
 from catena.journal import RefundEntry, ReverseEntry
 from catena.ledger.accounts import Side
 from catena.ledger.corrections import (
@@ -378,3 +379,25 @@ def test_a_chain_corrects_no_correction() -> None:
     within = Draft(EntryType.REVERSAL, (), corrects=undone.id, chain="cte_1", step="back")
     assert desk.correct(within, undone) == "correction_in_chain"
     assert desk.correct(within._replace(chain=None), undone) != "correction_in_chain"
+
+
+def test_an_assignment_is_undone_whole_alone_and_for_good() -> None:
+    """What it had given is assigned anew: a part, a chain's rollback or the undoing of the reversal
+    would have it given twice. What is called so otherwise is like any other entry.
+    """
+    desk = Desk()
+    lines = [debit("suspense", 5), credit("a", 5)]
+    own = f"{SUSPENSE}{'0' * 32}"
+    for reference in (own, f"{own}#2"):
+        given = desk.post(EntryType.ADJUSTMENT, lines, reference=reference)
+        assert desk.refund(given, 2) == "not_refundable"
+        within = Draft(EntryType.REVERSAL, (), corrects=given.id, chain="cte_1", step="back")
+        assert desk.correct(within, given) == "assignment_undone"
+        undone = posted(desk.reverse(given))
+        assert desk.reverse(undone) == "assignment_undone"
+        assert not desk.is_open(given)
+    for more in ({"reference": f"{SUSPENSE}2026-03"}, {"reference": own, "chain": "cte_1"}):
+        other = desk.post(EntryType.ADJUSTMENT, lines, **more)
+        posted(desk.refund(other, 2))
+        another = desk.post(EntryType.ADJUSTMENT, lines, **more)
+        posted(desk.reverse(posted(desk.reverse(another))))

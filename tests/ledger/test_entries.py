@@ -284,6 +284,7 @@ def test_codes_are_closed_and_stable() -> None:
         "refund_exceeds_entry",
         "correction_too_deep",
         "correction_in_chain",
+        "assignment_undone",
         "unknown_account",
         "stale_revision",
         "system_account",

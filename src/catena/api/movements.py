@@ -143,6 +143,7 @@ _CORRECTION_ERRORS: Final = (
     "already_reversed",
     "already_refunded",
     "correction_too_deep",
+    "assignment_undone",
 )
 
 

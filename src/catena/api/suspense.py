@@ -1,6 +1,7 @@
 """Money that came in and is nobody's: what there is, and how it gets to its owner.
 
-Invariant: what is in suspense is assigned once, by an entry that says who decided it and why.
+Invariant: what is in suspense is assigned once, by an entry that says who decided it and why; where
+that is reversed, it is there again.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from catena.api.bodies import Body, Text, id_pattern
 from catena.api.documentation import describe
 from catena.api.movements import POSTING_ERRORS
 from catena.api.pages import PageQuery, open_cursor, page_reply, seal_cursor
-from catena.api.requests import app_of, identify, respond, run_write
+from catena.api.requests import app_of, identify, perform, respond
 from catena.api.views import ChainId, EntryView, LedgerId, Moment, encode, view_entry
 from catena.api.writes import Context, Reply, Write, digest
 from catena.auth.scopes import Scope
-from catena.db.bank_names import Suspended, find_suspended, list_suspended, mark_assigned
+from catena.db.bank_names import Suspended, find_suspended, list_suspended, reopen_suspended
 from catena.errors import NotFound
 from catena.flows.credit import assign
 from catena.ids import SUSPENSE, parse_id
@@ -162,18 +163,18 @@ def _render(results: Sequence[Result], context: Context) -> Reply:
     ),
 )
 async def post_assignment(request: Request, suspense_id: str) -> Response:
-    """From suspense to the account, once; of what was taken back, from the account to suspense."""
+    """From suspense to the account, once; of what was taken back, from the account to suspense.
+
+    Where that was wrong, its entry is reversed: what it had assigned is listed and assigned anew.
+    """
     context = await identify(request, Scope.SUSPENSE_WRITE)
     app, number = app_of(request), context.ledger.number
     id = parse_id(SUSPENSE, suspense_id)
     async with app.pool.acquire() as connection:
+        await reopen_suspended(connection, number, id)
         one = await find_suspended(connection, number, id)
     if one is None:
         raise NotFound
     build = partial(_build, one=one)
     write = Write("assign_suspense", AssignmentRequest, Scope.SUSPENSE_WRITE, build, _render)
-    reply = await run_write(request, write)
-    if reply.status == 201:  # noqa: PLR2004  # Created
-        async with app.pool.acquire() as connection:
-            await mark_assigned(connection, number, id)
-    return respond(reply)
+    return await perform(request, write)

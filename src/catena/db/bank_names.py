@@ -1,7 +1,7 @@
 """Whose money it is that comes in: virtual IBANs and references of accounts; and what is nobody's.
 
-Invariant: a name is one account's. What is in suspense is listed until there is an entry that has
-its id for a reference.
+Invariant: a name is one account's. What is in suspense is listed unless there is an entry in force
+that has its id for a reference: the first time, or again after that was reversed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from catena.ids import ACCOUNT, CHAIN, SUSPENSE
+from catena.ids import ACCOUNT, CHAIN, SUSPENSE, name_again
 
 if TYPE_CHECKING:
     import asyncpg
@@ -28,10 +28,10 @@ __all__ = [
     "list_references",
     "list_suspended",
     "list_virtual_ibans",
-    "mark_assigned",
     "note_suspended",
     "remove_reference",
     "remove_virtual_iban",
+    "reopen_suspended",
 ]
 
 
@@ -49,7 +49,10 @@ class NamedAccount(NamedTuple):
 
 
 class Suspended(NamedTuple):
-    """Money that is nobody's so far. `amount` in minor units; negative: it was taken back."""
+    """Money that is nobody's so far. `amount` in minor units; negative: it was taken back.
+
+    `undone`: how many assignments of it were reversed.
+    """
 
     chain: str
     gateway: str
@@ -61,11 +64,17 @@ class Suspended(NamedTuple):
     text: str
     at: dt.datetime
     noted_at: dt.datetime | None = None
+    undone: int = 0
 
     @property
     def id(self) -> str:
         """Its own, as the API knows it: the digits of the chain that has put it there."""
         return SUSPENSE + self.chain[len(CHAIN) :]
+
+    @property
+    def assigned_by(self) -> str:
+        """The reference of the entry that assigns it, first or after others were undone."""
+        return name_again(self.id, self.undone + 1)
 
 
 async def find_currency(connection: Connection, ledger: int, account: str) -> str | None:
@@ -243,7 +252,7 @@ async def note_suspended(connection: Connection, ledger: int, one: Suspended) ->
 
 
 _COLUMNS: Final = """s.chain_id, s.gateway, s.reference, s.amount, s.currency, s.payer_name,
-       s.payer_iban, s.text, s.at, s.noted_at"""
+       s.payer_iban, s.text, s.at, s.noted_at, s.undone"""
 
 
 async def find_suspended(connection: Connection, ledger: int, id: str) -> Suspended | None:
@@ -256,14 +265,21 @@ async def find_suspended(connection: Connection, ledger: int, id: str) -> Suspen
     return None if row is None else _suspended(row)
 
 
+# Whether the entry that is `Suspended.assigned_by` was reversed; NULL: there is none.
+_IS_UNDONE: Final = f"""(
+       SELECT EXISTS (SELECT FROM corrections c
+                       WHERE c.ledger_id = $1 AND c.position = e.position
+                         AND c.reversal IS NOT NULL OFFSET 0)
+         FROM entries e
+        WHERE e.ledger_id = $1 AND e.type = 'adjustment' AND e.chain_id IS NULL
+          AND e.reference = '{SUSPENSE}' || replace(s.chain_id::text, '-', '')
+              || CASE WHEN s.undone > 0 THEN '#' || s.undone + 1 ELSE '' END)"""  # noqa: S608  # a prefix
+
 _LIST: Final = f"""
 SELECT {_COLUMNS} FROM suspense s
- WHERE s.ledger_id = $1 AND s.assigned_at IS NULL
+ WHERE s.ledger_id = $1
    AND (s.noted_at, s.chain_id) > (coalesce($2::timestamptz, '-infinity'), $3::uuid)
-   AND NOT EXISTS (SELECT FROM entries e
-                    WHERE e.ledger_id = $1 AND e.type = 'adjustment'
-                      AND e.reference = '{SUSPENSE}' || replace(s.chain_id::text, '-', '')
-                      AND e.reference IS NOT NULL AND e.chain_id IS NULL OFFSET 0)
+   AND {_IS_UNDONE} IS NOT FALSE
  ORDER BY s.noted_at, s.chain_id LIMIT $4"""  # noqa: S608  # columns
 
 
@@ -280,14 +296,17 @@ async def list_suspended(
     return [_suspended(row) for row in rows]
 
 
-async def mark_assigned(connection: Connection, ledger: int, id: str) -> None:
-    """Its entry is there: it need not be looked at again."""
-    await connection.execute(
-        "UPDATE suspense SET assigned_at = now()"
-        " WHERE ledger_id = $1 AND chain_id = $2 AND assigned_at IS NULL",
-        ledger,
-        id[len(SUSPENSE) :],
-    )
+_REOPEN: Final = f"""
+UPDATE suspense s SET undone = s.undone + 1
+ WHERE s.ledger_id = $1 AND s.chain_id = $2 AND {_IS_UNDONE}"""  # noqa: S608  # as above
+
+
+async def reopen_suspended(connection: Connection, ledger: int, id: str) -> None:
+    """Count the last assignment as undone if its entry was reversed: before there is a next one.
+
+    Since a reversal of an assignment is never undone, what was counted stays true.
+    """
+    await connection.execute(_REOPEN, ledger, id[len(SUSPENSE) :])
 
 
 def _suspended(row: asyncpg.Record) -> Suspended:

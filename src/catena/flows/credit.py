@@ -144,8 +144,8 @@ def assign(
 ) -> PostEntry:
     """The entry that gives what is in suspense to its owner, or has them give it back.
 
-    Its reference is what is assigned: there is one such entry, for ever. `by`: whose decision it
-    is; `content` fingerprints the account.
+    Its reference is what is assigned: one such entry is in force. `by`: whose decision it is;
+    `content` fingerprints the account.
     """
     draft = draft_deposit if one.amount > 0 else draft_withdrawal
     made = draft(ledger.id, account, abs(one.amount), one.currency, through=_SUSPENSE)
@@ -154,7 +154,7 @@ def assign(
         made._replace(
             type=EntryType.ADJUSTMENT,
             description=reason,
-            reference=one.id,
+            reference=one.assigned_by,
             content=content,
             metadata=json.dumps(metadata, separators=(",", ":")),
         )

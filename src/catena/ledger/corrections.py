@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from catena.ids import SUSPENSE, find_first
 from catena.ledger.accounts import Side
 from catena.ledger.entries import Draft, Entry, EntryType, Line
 from catena.ledger.refusals import Refusal, RefusalCode
@@ -78,6 +79,7 @@ def draft_correction(
         return Refusal(RefusalCode.CORRECTION_IN_CHAIN)
     if draft.type is EntryType.REVERSAL:
         refusal = _refuse_reversal(entry, entries, corrections)
+        refusal = refusal or _refuse_assignment(draft, entry, entries)
         return refusal or draft._replace(lines=mirror_lines(entry.lines), free=True)
     correction = corrections[entry.id]
     if amount is None:
@@ -158,11 +160,28 @@ def _refuse_reversal(
     )
 
 
+def _refuse_assignment(draft: Draft, entry: Entry, entries: Mapping[str, Entry]) -> Refusal | None:
+    """Why an assignment's reversal would not last: what it opens is assigned anew meanwhile, and
+    must not come into force beside that.
+    """
+    again = entry.corrects is not None and _is_assignment(entries[entry.corrects])
+    if again or (draft.chain is not None and _is_assignment(entry)):
+        return Refusal(RefusalCode.ASSIGNMENT_UNDONE)
+    return None
+
+
+def _is_assignment(entry: Entry) -> bool:
+    """Whether it has given money that was in suspense to its owner."""
+    is_free = entry.type is EntryType.ADJUSTMENT and entry.chain is None
+    return is_free and find_first(SUSPENSE, entry.reference) is not None
+
+
 def _refuse_refund(entry: Entry, correction: Correction, amount: int) -> Refusal | None:
     """Why `amount` minor units of the entry cannot be refunded, or None."""
     if correction.reversal is not None:
         return Refusal(RefusalCode.ALREADY_REVERSED)
-    if entry.type in _NOT_REFUNDABLE or len({line.currency for line in entry.lines}) > 1:
+    is_whole = _is_assignment(entry) or len({line.currency for line in entry.lines}) > 1
+    if entry.type in _NOT_REFUNDABLE or is_whole:
         return Refusal(RefusalCode.NOT_REFUNDABLE)
     if amount <= 0 or sum_refunded(entry, correction.shares) + amount > _entry_amount(entry):
         return Refusal(RefusalCode.REFUND_EXCEEDS_ENTRY)

@@ -60,6 +60,11 @@ class RefusalCode(Enum):
         "A chain does not undo a reversal or a refund",
         "Undo it outside of chains: what it had undone would be open to others meanwhile.",
     )
+    ASSIGNMENT_UNDONE = (
+        "assignment_undone",
+        "An assignment out of suspense is reversed by itself, outside of chains, and for good",
+        "Reverse its entry alone; once it is reversed, assign the money anew.",
+    )
     UNKNOWN_ACCOUNT = (
         "unknown_account",
         "The ledger has no such account",

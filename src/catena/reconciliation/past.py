@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from catena.db.load import load_corrected
 from catena.db.reconciliation import (
@@ -35,7 +35,7 @@ from catena.db.reconciliation_rows import (
     TheirLine,
 )
 from catena.gateways.contract import StatementLine, Subject
-from catena.ids import ITEM, is_id
+from catena.ids import ITEM, find_first
 from catena.ledger.accounts import clearing_of
 from catena.ledger.entries import Entry, EntryType
 from catena.reconciliation.findings import Finding, How, Kind
@@ -47,10 +47,7 @@ if TYPE_CHECKING:
     from catena.db.installation import Ledger
     from catena.db.pool import Connection
 
-__all__ = ["AGAIN", "Past", "load_past", "load_work", "read_ours", "read_theirs"]
-
-AGAIN: Final = "#"
-"""Stands before the number of an item's second settling entry, and of later ones."""
+__all__ = ["Past", "load_past", "load_work", "read_ours", "read_theirs"]
 
 
 class Past(NamedTuple):
@@ -246,7 +243,7 @@ def _read_line(row: OurLine, type: EntryType, known: Mapping[str, Entry]) -> Boo
         row.batch if row.amount < 0 else None,
         row.chain,
         row.step,
-        _read_item(reference),
+        find_first(ITEM, reference),
     )
 
 
@@ -256,11 +253,3 @@ def _find_root(id: str, known: Mapping[str, Entry]) -> Entry:
     while entry.corrects is not None and entry.corrects in known:
         entry = known[entry.corrects]
     return entry
-
-
-def _read_item(reference: str | None) -> str | None:
-    """The item whose id the reference is, the first time or again."""
-    if reference is None or not reference.startswith(ITEM):
-        return None
-    id = reference.partition(AGAIN)[0]
-    return id if is_id(ITEM, id) else None

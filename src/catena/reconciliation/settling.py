@@ -14,6 +14,7 @@ from catena.db.read.entries import find_entry_by_reference
 from catena.db.read.reconciliation import read_item_row
 from catena.db.reconciliation import find_last_run
 from catena.errors import Conflict, InvalidInput
+from catena.ids import name_again
 from catena.journal import ChangeItem, PostEntry
 from catena.ledger.entries import Draft, EntryType
 from catena.reconciliation.adjustments import (
@@ -23,7 +24,7 @@ from catena.reconciliation.adjustments import (
     propose,
     propose_fees,
 )
-from catena.reconciliation.past import AGAIN, load_work
+from catena.reconciliation.past import load_work
 from catena.reconciliation.work import TRANSITIONS, State, WorkItem
 from catena.settings import LIMITS
 
@@ -77,7 +78,7 @@ def settle_item(
         )
     number = sum(change.state is State.RESOLVED for change in seen.item.changes)
     number += seen.item.state is not State.RESOLVED
-    reference = seen.row.id if number == 1 else f"{seen.row.id}{AGAIN}{number}"
+    reference = name_again(seen.row.id, number)
     draft = draft_entry(proposals[settling], ledger_id, seen.row.id, told)
     draft = draft._replace(
         reference=reference, content=_fingerprint(reference, settling, told), free=False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 from catena.ledger.accounts import system_account_id
@@ -99,6 +100,54 @@ def test_what_names_nobody_is_listed_and_assigned_once(payer: Payer) -> None:
     assert balance(payer.service, wallet) == (2000, 0)
     assert sum_suspense(payer) == before
     assert one["id"] not in {each["id"] for each in payer.suspense()}
+
+
+def test_an_assignment_that_is_reversed_is_on_the_list_again(payer: Payer) -> None:
+    """The list has what the account has; it is assigned anew, and the first stays undone."""
+    before = sum_suspense(payer)
+    payer.bank.credit(2060, "IN-51", text="hello")
+    one, wrong, right = suspended(payer, 2060), payer.funded(), payer.funded()
+    path = f"/v1/suspense/{one['id']}/assign"
+    for number, wallet in enumerate((wrong, wrong, right), 1):
+        given = payer.service.make(path, {"account_id": wallet, "reason": f"Try {number}"})
+        assert given["reference"] == one["id"] + ("" if number == 1 else f"#{number}")
+        assert sum_suspense(payer) == before
+        assert balance(payer.service, wallet) == (2060, 0)
+        refunds = payer.service.post(f"/v1/entries/{given['id']}/refund", {"amount": 1})
+        assert refunds.json()["code"] == "not_refundable"
+        if wallet is right:
+            break
+        undone = payer.service.make(f"/v1/entries/{given['id']}/reverse", {})
+        assert suspended(payer, 2060) == one
+        assert sum_suspense(payer) == before + 2060
+        back = payer.service.post(f"/v1/entries/{undone['id']}/reverse", {})
+        assert back.json()["code"] == "assignment_undone"
+    other = payer.service.post(path, {"account_id": wrong, "reason": "His after all"})
+    assert other.json()["code"] == "reference_conflict"
+
+
+def test_whoever_assigns_and_reverses_at_once_gives_it_once(payer: Payer) -> None:
+    """Many do both for a while: the wallets never have more than came in, nor the list."""
+    before = sum_suspense(payer)
+    payer.bank.credit(2070, "IN-52", text="hello")
+    one = suspended(payer, 2070)
+    wallets = [payer.funded() for _ in range(4)]
+    path = f"/v1/suspense/{one['id']}/assign"
+
+    def work(wallet: str) -> None:
+        for number in range(8):
+            said = {"account_id": wallet, "reason": f"Mine, {number}"}
+            given = payer.service.post(path, said)
+            assert given.status_code in {201, 422, 409}, given.text
+            if given.status_code == 201:
+                gone = payer.service.post(f"/v1/entries/{given.json()['id']}/reverse", {})
+                assert gone.status_code in {201, 422, 409}, gone.text
+
+    with ThreadPoolExecutor(len(wallets)) as pool:
+        list(pool.map(work, wallets))
+    have = sum(balance(payer.service, wallet)[0] for wallet in wallets)
+    assert have in {0, 2070}
+    assert sum_suspense(payer) == before + 2070 - have
 
 
 def test_no_entry_of_a_callers_passes_for_an_assignment(payer: Payer) -> None:

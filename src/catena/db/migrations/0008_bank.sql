@@ -149,7 +149,8 @@ CREATE TABLE bank_turns (
 );
 
 -- Money that came in, or was taken back, and is nobody's so far; `chain_id` has put it in suspense.
--- The entry that assigns it has this row's id as its reference: whether there is one decides.
+-- The entry that assigns it has this row's id as its reference, with the number of the assignment from
+-- the second on: whether there is one that is not reversed decides. `undone`: how many were.
 CREATE TABLE suspense (
     ledger_id   integer NOT NULL,
     chain_id    uuid NOT NULL,
@@ -162,10 +163,10 @@ CREATE TABLE suspense (
     text        text NOT NULL,
     at          timestamptz NOT NULL,    -- when the bank booked it
     noted_at    timestamptz NOT NULL,
-    assigned_at timestamptz,
+    undone      integer NOT NULL DEFAULT 0,
     PRIMARY KEY (ledger_id, chain_id)
 );
-CREATE INDEX suspense_open ON suspense (ledger_id, noted_at, chain_id) WHERE assigned_at IS NULL;
+CREATE INDEX suspense_by_time ON suspense (ledger_id, noted_at, chain_id);
 
 -- How a payer says whose the money is. `key` and `payload` are of the request that made it.
 CREATE TABLE virtual_ibans (
@@ -199,5 +200,5 @@ GRANT UPDATE (acknowledged_at, read_at, failure) ON bank_inbox TO catena_service
 GRANT UPDATE (details, raised_at, acknowledged_at, acknowledged_by, reason, key, payload) ON bank_alarms
     TO catena_service;
 GRANT UPDATE (due_at, lease_until, fence) ON bank_turns TO catena_service;
-GRANT UPDATE (assigned_at) ON suspense TO catena_service;
+GRANT UPDATE (undone) ON suspense TO catena_service;
 GRANT DELETE ON virtual_ibans, deposit_references TO catena_service;
