@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from catena.chains.chain import Chain
-from catena.chains.definition import Definition, Need
+from catena.chains.definition import Definition
 from catena.chains.step_types import Outcome
 from catena.db.bank_names import Suspended, find_accounts, note_suspended
 from catena.db.notices import Told
 from catena.db.read.chains import read_chain
-from catena.flows.lines import HOLDING, OURS, move, sent
+from catena.flows.lines import OURS
 from catena.flows.notices import describe_notice
-from catena.flows.reactions import Moved, came_in, touched_by
+from catena.flows.reactions import SUSPEND, Moved, came_in, out_of_suspense, touched_by
 from catena.gateways.bank.matching import (
     MATCHED_BY,
     find_candidates,
@@ -44,8 +44,6 @@ __all__ = ["assign", "find_owner", "list_suspended_chain", "take_credit"]
 
 REVERSED: Final = f"{OURS}credit_reversed"
 _SUSPENSE: Final = str(SystemRole.SUSPENSE)
-_SUSPEND: Final = "suspend"
-"""The step that puts money into suspense, or takes it out of there, in whichever chain it is."""
 
 
 async def find_owner(pool: Pool, ledger: Ledger, gateway: str, notice: Notice) -> str | None:
@@ -87,7 +85,7 @@ async def take_credit(
 
     def define(about: Chain | None, accounts: Mapping[str, Account]) -> Definition:
         del about
-        return came_in(moved, wallet, accounts) if comes else _reversed(moved)
+        return came_in(moved, wallet, accounts) if comes else out_of_suspense(moved, REVERSED)
 
     id = derive_within(CHAIN, since, "credit", gateway, notice.id)
     touched = touched_by(moved, wallet if comes else None, ledger.id)
@@ -101,29 +99,16 @@ async def take_credit(
     return taken
 
 
-def _reversed(moved: Moved) -> Definition:
-    """The bank takes back what it had credited: out of suspense, until a person knows whose it
-    was.
-    """
-    first = move(_SUSPEND, _SUSPENSE, HOLDING, moved.amount, moved.currency)
-    needs = (Need(_SUSPEND),)
-    last = sent(
-        "sent", moved.gateway, moved.amount, moved.currency, needs, reference=moved.reference
-    )
-    metadata = {"gateway": moved.gateway, "gateway_reference": moved.reference}
-    return Definition([first, last], REVERSED, None, moved.text, metadata)
-
-
 async def list_suspended_chain(
     pool: Pool, ledger: Ledger, gateway: str, notice: Notice, chain: str
 ) -> bool:
     """Have what this chain has put into suspense, or taken out of it, listed; False: it has not."""
     async with pool.acquire() as connection:
         found = await read_chain(connection, ledger.number, chain)
-        if found is None or _SUSPEND not in found.steps:
+        if found is None or SUSPEND not in found.steps:
             return False
-        line = found.steps[_SUSPEND].definition.inputs["lines"][0]
-        sign = -1 if found.definition.type == REVERSED else 1
+        line = found.steps[SUSPEND].definition.inputs["lines"][0]
+        sign = -1 if line["role"] == _SUSPENSE else 1  # the first line is the debit
         row = Suspended(
             chain,
             gateway,

@@ -31,7 +31,15 @@ from catena.engine.stray import define_stray, stray_id
 from catena.errors import CatenaError
 from catena.flows import reactions
 from catena.flows.deposit import AUTHORISE, DEPOSIT, DepositState, state_of_deposit
-from catena.flows.reactions import CAME_BACK, GIVEN_BACK, TAKEN_BACK, WON_BACK, Moved, wallet_of
+from catena.flows.reactions import (
+    CAME_BACK,
+    GIVEN_BACK,
+    PAID_LATE,
+    TAKEN_BACK,
+    WON_BACK,
+    Moved,
+    wallet_of,
+)
 from catena.gateways.contract import Notice, Subject
 from catena.gateways.steps import differs
 from catena.ids import CHAIN, derive_within
@@ -122,6 +130,11 @@ class Intake:
         if key is not None and notice.subject in _CALLS:
             chain = None
             if notice.outcome is Outcome.DECLINED:
+                id = _late_id(key, notice)
+                if id is not None and await self._read(ledger, id) is not None:
+                    return TakeNotice(
+                        told, id, follow=_returned_late(told.gateway, id, notice, ledger)
+                    )
                 chain = await self._read(ledger, key.chain)
             return self._about(told, ledger, key, notice, chain)
         found = await self._look(ledger, gateway, notice)
@@ -170,7 +183,8 @@ class Intake:
         tell = partial(_hear, key=key, found=found)
         follow = None
         if notice.outcome is Outcome.APPROVED:
-            follow = self._stray(ledger, key, notice, found)
+            follow = _paid_late(told.gateway, key, notice, ledger)
+            follow = follow or self._stray(ledger, key, notice, found)
         elif notice.outcome is Outcome.DECLINED and chain is not None:
             run = chain.steps.get(key.step)
             if run is not None and run.definition.type == AUTHORISE:
@@ -203,12 +217,10 @@ class Intake:
 
         def define(chain: Chain | None, accounts: Mapping[str, Account]) -> Definition | None:
             del accounts
-            run = chain.steps.get(key.step) if chain is not None else None
-            if chain is None or run is None or key.round > run.round:
+            attempt = _find_stray(chain, key)
+            if chain is None or attempt is None:
                 return None
-            attempt = run.attempt if key.round == run.round else 0
-            if not is_stray(chain, key.step, Direction.FORWARD, attempt, found.outcome):
-                return None
+            run = chain.steps[key.step]
             made = call._replace(
                 type=run.definition.type,
                 attempt=attempt,
@@ -247,6 +259,50 @@ class Intake:
 
         won = derive_within(CHAIN, chain.id, f"{word}_won", told.gateway, moved.reference)
         return TakeNotice(told, taken, follow=Follow(won, told.gateway, accounts, win_back))
+
+
+def _find_stray(chain: Chain | None, key: Key) -> int | None:
+    """The attempt of this key that an approval is of which comes too late; None: it does not."""
+    run = chain.steps.get(key.step) if chain is not None else None
+    if chain is None or run is None or key.round > run.round:
+        return None
+    attempt = run.attempt if key.round == run.round else 0
+    is_late = is_stray(chain, key.step, Direction.FORWARD, attempt, Outcome.APPROVED)
+    return attempt if is_late else None
+
+
+def _late_id(key: Key, notice: Notice) -> str | None:
+    """The chain that books a payout which a bank has moved after it had declined it, if it has."""
+    if notice.subject is not Subject.PAYOUT or not notice.details.get("moved") or not key.forward:
+        return None
+    return derive_within(CHAIN, key.chain, "late", notice.key)
+
+
+def _paid_late(gateway: str, key: Key, notice: Notice, ledger: Ledger) -> Follow | None:
+    """It has left, and nobody's wallet has given it: out of suspense, until a person knows more."""
+    id, moved = _late_id(key, notice), _moved(gateway, notice, {}, key.chain)
+    if id is None or moved is None:
+        return None
+
+    def define(chain: Chain | None, _: Mapping[str, Account]) -> Definition | None:
+        if _find_stray(chain, key) is None:
+            return None
+        return reactions.out_of_suspense(moved, PAID_LATE)
+
+    return Follow(id, key.chain, reactions.touched_by(moved, None, ledger.id), define)
+
+
+def _returned_late(gateway: str, late: str, notice: Notice, ledger: Ledger) -> Follow | None:
+    """It has come back: into suspense, where what was paid is missing."""
+    moved = _moved(gateway, notice, {}, late)
+    if moved is None:
+        return None
+
+    def define(_: Chain | None, accounts: Mapping[str, Account]) -> Definition:
+        return reactions.came_back(moved, None, accounts)
+
+    id = derive_within(CHAIN, late, "undone", gateway)
+    return Follow(id, gateway, reactions.touched_by(moved, None, ledger.id), define)
 
 
 def _has_asked(chain: Chain, key: Key, gateway: str) -> bool:

@@ -27,11 +27,14 @@ from catena.ledger.accounts import (
 __all__ = [
     "CAME_BACK",
     "GIVEN_BACK",
+    "PAID_LATE",
+    "SUSPEND",
     "TAKEN_BACK",
     "WON_BACK",
     "Moved",
     "came_back",
     "came_in",
+    "out_of_suspense",
     "taken_back",
     "touched_by",
     "wallet_of",
@@ -44,6 +47,11 @@ WON_BACK: Final = f"{OURS}chargeback_won"
 GIVEN_BACK: Final = f"{OURS}refunded"
 """By somebody else than us, at the gateway."""
 CAME_IN: Final = f"{OURS}credit"
+PAID_LATE: Final = f"{OURS}paid_late"
+"""What was declined, so that the wallet has its money back."""
+
+SUSPEND: Final = "suspend"
+"""The step that puts money into suspense, or takes it out of there, in whichever chain it is."""
 
 _LOSSES: Final = str(SystemRole.LOSSES)
 _SUSPENSE: Final = str(SystemRole.SUSPENSE)
@@ -144,6 +152,16 @@ def came_in(moved: Moved, wallet: str | None, accounts: Mapping[str, Account]) -
     return _define(moved, CAME_IN, _received(moved), _give(moved, wallet, moved.amount, accounts))
 
 
+def out_of_suspense(moved: Moved, type: str) -> Definition:
+    """Money has left, and it is not for us to say whose it was: a person will."""
+    first = move(SUSPEND, _SUSPENSE, HOLDING, moved.amount, moved.currency)
+    needs = (Need(SUSPEND),)
+    last = sent(
+        "sent", moved.gateway, moved.amount, moved.currency, needs, reference=moved.reference
+    )
+    return _define(moved, type, first, last)
+
+
 def _received(moved: Moved) -> Step:
     """It is a fact, so it is the pivot: whatever follows is tried until it is done."""
     return received(
@@ -161,7 +179,7 @@ def _give(moved: Moved, wallet: str | None, amount: int, accounts: Mapping[str, 
     needs = (Need("received"),)
     fits = account is not None and account.currency == moved.currency
     if account is None or not fits or account.status is AccountStatus.CLOSED:
-        return move("suspend", HOLDING, _SUSPENSE, amount, moved.currency, needs)
+        return move(SUSPEND, HOLDING, _SUSPENSE, amount, moved.currency, needs)
     inputs: dict[str, Any] = {
         "account_id": account.id,
         "amount": amount,

@@ -193,7 +193,9 @@ def test_a_rejection_of_what_is_booked_gives_nothing_back(payer: Payer) -> None:
 
 
 def test_a_payment_of_what_was_rejected_is_seen(payer: Payer) -> None:
-    """The wallet has its money back, and the bank has paid: a chain waits for a person."""
+    """The wallet has its money back, and the bank has paid: our books have that out of suspense,
+    listed and with the withdrawal it is of, until the wallet gives it, or it comes back.
+    """
     wallet = payer.funded(1000)
     payout = payer.pay(wallet, 700)
     name = payer.until_sent(payout)
@@ -202,11 +204,18 @@ def test_a_payment_of_what_was_rejected_is_seen(payer: Payer) -> None:
     assert payer.until(payout)["state"] == "failed"
     payer.bank.book(name)
     payer.until_read()
-    assert payer.alarms()["paid_after_declined"]["about"] == name
-    late = payer.service.read("/v1/chains", type="late_approval")["items"]
-    assert [(one["reference"], one["state"]) for one in late] == [(payout["chain_id"], "executing")]
-    assert balance(payer.service, wallet) == (1000, 0)
-    payer.bank.standing += 700  # that only a person can book
+    alarm = payer.alarms()["paid_after_declined"]
+    assert (alarm["about"], alarm["details"]["chain_id"]) == (name, payout["chain_id"])
+    (late,) = payer.service.read("/v1/chains", type="gateway.paid_late")["items"]
+    assert (late["reference"], late["state"]) == (payout["chain_id"], "completed")
+    (listed,) = payer.suspense()
+    assert (listed["amount"], listed["gateway_reference"]) == (-700, name)
+    assert listed["chain_id"] == late["id"]
+    assert (balance(payer.service, wallet), payer.posted("suspense")) == ((1000, 0), -700)
+    payer.bank.give_back(name)
+    payer.until_read()
+    assert [one["amount"] for one in payer.suspense()] == [-700, 700]
+    assert (balance(payer.service, wallet), payer.posted("suspense")) == ((1000, 0), 0)
 
 
 def test_silence_is_waited_out(payer: Payer) -> None:

@@ -43,7 +43,7 @@ class AlarmKind(StrEnum):
     REJECTED_AFTER_PAID = "rejected_after_paid"
     """Only a return brings money back: nothing was done."""
     PAID_AFTER_DECLINED = "paid_after_declined"
-    """The wallet has its money back, and the bank has paid all the same."""
+    """The wallet has its money back, and the bank has paid all the same: out of suspense."""
     RETURNED_AFTER_DECLINED = "returned_after_declined"
     """What it had never paid comes back."""
     PAID_TWICE = "paid_twice"

@@ -109,7 +109,7 @@ async def _take_orders(rail: Rail, notices: Sequence[Notice], since: str) -> lis
             verdict = Verdict(alarm=AlarmKind.REJECTED_AFTER_PAID)
         verdicts.append((notice, order, verdict))
         if verdict.alarm is not None:
-            alarms.append(_complain(rail, verdict.alarm, notice))
+            alarms.append(_complain(rail, verdict.alarm, notice, order))
     await rail.raise_alarms(alarms)
     moves = [
         (order, verdict.state, verdict.code, notice.id)
@@ -138,7 +138,8 @@ async def _is_done(rail: Rail, notice: Notice, order: OrderRow) -> bool:
     return run is not None and run.state is StepState.COMPLETED
 
 
-def _complain(rail: Rail, kind: AlarmKind, notice: Notice) -> Alarm:
+def _complain(rail: Rail, kind: AlarmKind, notice: Notice, order: OrderRow | None = None) -> Alarm:
+    key = None if order is None else read_key(order.key)
     return rail.alarm(
         kind,
         notice.reference or notice.id,
@@ -147,6 +148,7 @@ def _complain(rail: Rail, kind: AlarmKind, notice: Notice) -> Alarm:
         currency=notice.currency,
         code=notice.code,
         told_by=notice.details.get("told_by"),
+        **({} if key is None else {"chain_id": key.chain}),
     )
 
 
