@@ -105,6 +105,11 @@ class Settings:
         "How long a worker has a bank's file, before another may take it over; longer than a"
         " delivery may take.",
     )
+    bank_silence_seconds: float = _setting(
+        3600.0,
+        "How long a bank may be out of reach, or a file of ours not be taken, before an alarm is"
+        " raised, which ends when it is.",
+    )
     bank_file_bytes: int = _setting(67_108_864, "Size of a file that a bank gives us, at most.")
     notice_queue_items: int = _setting(
         10_000,

@@ -73,7 +73,7 @@ class AcknowledgementView(Struct, frozen=True):
     """Who has dealt with it."""
 
     at: Moment
-    by: Annotated[str, Meta(description="The key or client.")]
+    by: Annotated[str, Meta(description="The key or client; `catena`: it has ended by itself.")]
     reason: str
 
 

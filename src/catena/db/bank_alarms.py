@@ -1,14 +1,14 @@
 """What is wrong with what banks say, and who has dealt with it.
 
-Invariant: there is one alarm of a kind about a thing. One that was acknowledged stays so until it
-says something new.
+Invariant: there is one alarm of a kind about a thing. One that a person has acknowledged stays so
+until it says something new; one that has ended by itself has no key, and begins anew.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from catena.ids import BANK_ALARM
@@ -18,11 +18,20 @@ if TYPE_CHECKING:
 
     from catena.db.pool import Connection
 
-__all__ = ["Acknowledged", "Alarm", "acknowledge_alarm", "list_alarms", "raise_alarms"]
+__all__ = [
+    "Acknowledged",
+    "Alarm",
+    "acknowledge_alarm",
+    "end_alarms",
+    "list_alarms",
+    "raise_alarms",
+]
 
 
 class Acknowledged(NamedTuple):
-    """Who has dealt with it, when and why. `key`, `payload`: of the request, in hex."""
+    """Who has dealt with it, when and why. `key`, `payload`: of the request, in hex; empty: there
+    was none, it has ended by itself.
+    """
 
     at: dt.datetime
     by: str
@@ -53,7 +62,7 @@ SELECT $1, u.gateway, u.name, u.kind, u.about, u.details::jsonb, u.id, now()
     ON CONFLICT (ledger_id, gateway, id) DO UPDATE
        SET details = EXCLUDED.details, raised_at = EXCLUDED.raised_at, acknowledged_at = NULL,
            acknowledged_by = NULL, reason = NULL, key = NULL, payload = NULL
-     WHERE a.acknowledged_at IS NOT NULL AND a.details <> EXCLUDED.details
+     WHERE a.acknowledged_at IS NOT NULL AND (a.key IS NULL OR a.details <> EXCLUDED.details)
 RETURNING a.id"""
 
 
@@ -73,6 +82,20 @@ async def raise_alarms(connection: Connection, ledger: int, alarms: Sequence[Ala
         [one.id[len(BANK_ALARM) :] for one in once],
     )
     return {row["id"] for row in rows}
+
+
+_END: Final = """
+UPDATE bank_alarms SET acknowledged_at = now(), acknowledged_by = 'catena',
+       reason = 'It has ended by itself.', key = NULL, payload = NULL
+ WHERE ledger_id = $1 AND gateway = $2 AND id = ANY ($3::text[])
+   AND (acknowledged_at IS NULL OR key IS NOT NULL)"""
+
+
+async def end_alarms(
+    connection: Connection, ledger: int, gateway: str, names: Collection[str]
+) -> None:
+    """What these told of is no more so: they are open no more, as far as they were raised."""
+    await connection.execute(_END, ledger, gateway, list(names))
 
 
 _COLUMNS: Final = """gateway, id, kind, about, details::text AS details, alarm_id, raised_at,
@@ -123,7 +146,7 @@ async def acknowledge_alarm(
 def _alarm(row: asyncpg.Record) -> Alarm:
     said = None
     if row["acknowledged_at"] is not None:
-        keys = row["key"].hex, row["payload"].hex
+        keys = [row[name].hex if row[name] else "" for name in ("key", "payload")]
         said = Acknowledged(row["acknowledged_at"], row["acknowledged_by"], row["reason"], *keys)
     return Alarm(
         row["gateway"],

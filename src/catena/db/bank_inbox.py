@@ -33,6 +33,7 @@ __all__ = [
     "list_lines",
     "load_hashes",
     "next_unread",
+    "note_turn",
     "store_lines",
     "take_turn",
 ]
@@ -141,6 +142,21 @@ async def end_turn(
         *turn,
         dt.timedelta(seconds=due_seconds),
     )
+
+
+_NOTE_TURN: Final = """
+UPDATE bank_turns SET failing_since = CASE WHEN $4 THEN coalesce(failing_since, now()) END
+ WHERE ledger_id = $1 AND gateway = $2 AND task = $3
+RETURNING failing_since"""
+
+
+async def note_turn(
+    connection: Connection, ledger: int, gateway: str, turn: Turn, *, fails: bool
+) -> dt.datetime | None:
+    """Whether something came of it; gives since when nothing does."""
+    place = ledger, gateway, turn.task
+    since: dt.datetime | None = await connection.fetchval(_NOTE_TURN, *place, fails)
+    return since
 
 
 # --- files --------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ __all__ = [
     "add_virtual_iban",
     "find_accounts",
     "find_currency",
+    "find_statuses",
     "find_suspended",
     "list_references",
     "list_suspended",
@@ -85,6 +86,19 @@ async def find_currency(connection: Connection, ledger: int, account: str) -> st
         account[len(ACCOUNT) :],
     )
     return currency
+
+
+async def find_statuses(
+    connection: Connection, ledger: int, accounts: Collection[str]
+) -> dict[str, str]:
+    """The status of each of these accounts that is there."""
+    rows = await connection.fetch(
+        "SELECT account_id, status FROM balances"
+        " WHERE ledger_id = $1 AND account_id = ANY ($2::uuid[])",
+        ledger,
+        [account[len(ACCOUNT) :] for account in accounts],
+    )
+    return {ACCOUNT + row["account_id"].hex: row["status"] for row in rows}
 
 
 async def find_accounts(

@@ -29,6 +29,7 @@ QUICK: Final[Mapping[str, object]] = {
     "bank_poll_seconds": 0.05,
     "bank_lease_seconds": 2.0,
     "bank_file_bytes": 4_000_000,
+    "bank_silence_seconds": 0.0,
     "call_seconds": 1.0,
     "lease_seconds": 1.5,
 }

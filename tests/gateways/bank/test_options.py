@@ -59,6 +59,7 @@ async def test_a_road_over_http() -> None:
         ({"folder": "/a", "file_orders": 0.5}, "file_orders"),
         ({"folder": "/a", "owner": ""}, "owner"),
         ({"folder": "/a", "iban": "nothing!"}, "iban"),
+        ({"folder": "/a", "iban": "DE03 1203 0000 0000 2020 51"}, "iban"),
         ({"folder": "/a", "bic": "x"}, "bic"),
         ({"folder": "/a", "version": "pain.001.001.12"}, "version"),
         ({"folder": "/a", "cutoff": "noon"}, "cutoff"),

@@ -137,7 +137,8 @@ CREATE UNIQUE INDEX bank_alarms_by_id ON bank_alarms (ledger_id, alarm_id);
 CREATE INDEX bank_alarms_by_key ON bank_alarms (ledger_id, key) WHERE key IS NOT NULL;
 CREATE INDEX bank_alarms_by_time ON bank_alarms (ledger_id, raised_at, gateway, id);
 
--- What is done by one process at a time, and when it is due again.
+-- What is done by one process at a time, and when it is due again. `failing_since`: nothing came of it
+-- since then.
 CREATE TABLE bank_turns (
     ledger_id   integer NOT NULL,
     gateway     text NOT NULL,
@@ -145,6 +146,7 @@ CREATE TABLE bank_turns (
     due_at      timestamptz NOT NULL,
     lease_until timestamptz NOT NULL,
     fence       bigint NOT NULL,
+    failing_since timestamptz,
     PRIMARY KEY (ledger_id, gateway, task)
 );
 
@@ -199,6 +201,6 @@ GRANT UPDATE (state, code, text, tries, due_at, fence) ON bank_files TO catena_s
 GRANT UPDATE (acknowledged_at, read_at, failure) ON bank_inbox TO catena_service;
 GRANT UPDATE (details, raised_at, acknowledged_at, acknowledged_by, reason, key, payload) ON bank_alarms
     TO catena_service;
-GRANT UPDATE (due_at, lease_until, fence) ON bank_turns TO catena_service;
+GRANT UPDATE (due_at, lease_until, fence, failing_since) ON bank_turns TO catena_service;
 GRANT UPDATE (undone) ON suspense TO catena_service;
 GRANT DELETE ON virtual_ibans, deposit_references TO catena_service;

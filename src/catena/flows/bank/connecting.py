@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from catena.errors import SetupError
 from catena.flows.bank.rail import Rail
 from catena.flows.bank.rounds import Rounds
-from catena.gateways.bank.options import build_road, read_options
+from catena.gateways.bank.options import build_road, check_road, read_options
 
 if TYPE_CHECKING:
     from catena.clock import Clock
@@ -55,6 +55,7 @@ class Banks:
                     f"The gateway {config.name}: {other.name} has the same `folder`, so each would"
                     " take files of the other's."
                 )
+        check_road(config.name, options)
         rail = Rail(
             config.name,
             ledger,

@@ -18,6 +18,7 @@ from catena.db.bank_inbox import (
     load_hashes,
 )
 from catena.flows.bank.standing import AlarmKind
+from catena.flows.bank.watching import note_mailbox, watch_accounts
 from catena.gateways.bank.limits import FILE_NAME_CHARACTERS_MAX
 from catena.gateways.bank.transport import BankUnreachable, is_file_name
 from catena.ids import BANK_FILE, new_id
@@ -35,13 +36,15 @@ _log = structlog.get_logger(__name__)
 
 async def fetch_files(rail: Rail, turn: Turn) -> int:
     """Store what is new, and acknowledge what is stored; gives how many files were new."""
-    del turn  # done twice it changes nothing
     fresh = 0
+    await watch_accounts(rail)
     try:
         listed = dict.fromkeys(await rail.road.list_files())
     except BankUnreachable as error:
         _log.warning("bank_not_read", gateway=rail.name, reason=error.code)
+        await note_mailbox(rail, turn, error.code)
         return fresh
+    await note_mailbox(rail, turn)
     names = [name for name in listed if is_file_name(name)]
     await rail.raise_alarms(
         [

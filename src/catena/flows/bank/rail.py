@@ -17,7 +17,7 @@ import structlog
 from catena.chains.calls import read_key
 from catena.chains.step_types import Answer, Outcome
 from catena.db.bank import OrderRow, OrderState, collect_order, find_order, move_orders
-from catena.db.bank_alarms import Alarm, raise_alarms
+from catena.db.bank_alarms import Alarm, end_alarms, raise_alarms
 from catena.db.bank_inbox import list_lines
 from catena.db.pool import is_lost
 from catena.db.read.chains import read_chain
@@ -153,6 +153,12 @@ class Rail:
         async with self.pool.acquire() as connection:
             fresh = await raise_alarms(connection, self.ledger.number, alarms)
         self.log_alarms([one for one in alarms if one.name in fresh])
+
+    async def end_alarms(self, kind: AlarmKind, abouts: Sequence[str]) -> None:
+        """What alarms of this kind told about these is over."""
+        names = [f"{kind}:{about}" for about in abouts]
+        async with self.pool.acquire() as connection:
+            await end_alarms(connection, self.ledger.number, self.name, names)
 
     def log_alarms(self, alarms: Sequence[Alarm]) -> None:
         """Log them."""

@@ -31,6 +31,7 @@ from catena.db.bank import (
 )
 from catena.flows.bank.rail import CANCELLED
 from catena.flows.bank.taking import take_notices
+from catena.flows.bank.watching import note_delivery
 from catena.gateways.bank.orders import FileHeader, PayoutOrder, check_order
 from catena.gateways.bank.pain001 import block_ids, build_pain001
 from catena.gateways.bank.reasons import find_reason
@@ -180,6 +181,8 @@ async def _settle(rail: Rail, file: SealedFile, found: Delivered) -> None:
             text=found.text,
             again_seconds=again,
         )
+    code = found.code if state is FileState.SEALED else ""
+    await note_delivery(rail, file.message_id, file.sealed_at, code)
     told = {"gateway": rail.name, "file": file.message_id, "code": found.code, "tries": file.tries}
     tell, known = _log.warning, "bank_file_not_taken"
     if found.outcome is Delivery.TAKEN:

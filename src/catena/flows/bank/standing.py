@@ -50,6 +50,12 @@ class AlarmKind(StrEnum):
     """A second debit has the name of an order, or of a block: nothing was done about it."""
     RETURNED_TWICE = "returned_twice"
     """An order has come back a second time: nothing was done about it."""
+    ACCOUNT_CLOSED_OFF = "account_closed_off"
+    """An account that the bank's money goes through is frozen, blocked or closed: `about` is its
+    role. It ends when it is active again."""
+    OUT_OF_REACH = "out_of_reach"
+    """The bank gives no files, or takes none of ours, for `bank_silence_seconds`: `about` is the
+    gateway or the file. It ends when it does."""
     CREDIT_REFUSED = "credit_refused"
     """Money came in that could be booked neither to a wallet nor to suspense."""
 

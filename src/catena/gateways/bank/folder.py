@@ -17,9 +17,25 @@ from catena.gateways.bank.limits import FILE_BYTES_MAX
 from catena.gateways.bank.transport import BankUnreachable, Delivered, Delivery, is_file_name
 from catena.ids import BANK_FILE, new_id
 
-__all__ = ["FolderBank"]
+__all__ = ["FolderBank", "prepare_folder"]
 
 _UNFINISHED: Final = (".part", ".tmp", ".filepart")
+_ROOMS: Final = ("out", "in", "done")
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make what is missing in it, and see that it can be written to. Raises OSError."""
+    for room in _make_rooms(folder):
+        probe = room / f".{new_id(BANK_FILE)}.tmp"
+        probe.touch(exist_ok=False)
+        probe.unlink()
+
+
+def _make_rooms(folder: Path) -> list[Path]:
+    rooms = [folder / name for name in _ROOMS]
+    for room in rooms:
+        room.mkdir(exist_ok=True)
+    return rooms
 
 
 class FolderBank:
@@ -33,7 +49,8 @@ class FolderBank:
     def __init__(self, folder: Path, file_bytes: int = FILE_BYTES_MAX) -> None:
         """`file_bytes`: size of a file that is read, at most."""
         self._file_bytes = file_bytes
-        self._out, self._in, self._done = (folder / name for name in ("out", "in", "done"))
+        self._folder = folder
+        self._out, self._in, self._done = (folder / name for name in _ROOMS)
 
     async def deliver(self, message_id: str, content: bytes) -> Delivered:
         """Put a file into `out/`. It is taken when it is there, with its bytes on disk."""
@@ -51,17 +68,13 @@ class FolderBank:
         """Move it to `done/`."""
         await asyncio.to_thread(self._acknowledge, name)
 
-    def _make(self) -> None:
-        for folder in (self._out, self._in, self._done):
-            folder.mkdir(exist_ok=True)
-
     def _deliver(self, message_id: str, content: bytes) -> Delivered:
         if not is_file_name(message_id):
             return Delivered(Delivery.UNKNOWN, "name_refused")
         target = self._out / f"{message_id}.xml"
         draft = self._out / f".{new_id(BANK_FILE)}.tmp"
         try:
-            self._make()
+            _make_rooms(self._folder)
             with draft.open("xb") as file:
                 file.write(content)
                 file.flush()
@@ -81,7 +94,7 @@ class FolderBank:
 
     def _list_files(self) -> list[str]:
         try:
-            self._make()
+            _make_rooms(self._folder)
             found = [
                 (entry.stat().st_mtime_ns, entry.name)
                 for entry in os.scandir(self._in)

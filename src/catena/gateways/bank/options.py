@@ -15,17 +15,17 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from catena.errors import SetupError
-from catena.gateways.bank.accounts import blame_bic, blame_iban_form, tidy_iban
+from catena.gateways.bank.accounts import blame_bic, blame_iban, tidy_iban
 from catena.gateways.bank.characters import blame_text
 from catena.gateways.bank.days import CutOff
-from catena.gateways.bank.folder import FolderBank
+from catena.gateways.bank.folder import FolderBank, prepare_folder
 from catena.gateways.bank.limits import FILE_ORDERS_MAX, NAME_CHARACTERS_MAX
 from catena.gateways.bank.orders import Debtor
 from catena.gateways.bank.pain001 import Version
 from catena.gateways.bank.transport import BankAddress, BankTransport, HttpBank
 from catena.outside.client import OutsideClient
 
-__all__ = ["KIND", "OPTIONS", "BankOptions", "build_road", "read_options"]
+__all__ = ["KIND", "OPTIONS", "BankOptions", "build_road", "check_road", "read_options"]
 
 KIND: Final = "bank"
 
@@ -127,7 +127,7 @@ def _read_debtor(name: str, text: Mapping[str, str]) -> Debtor:
     debtor = Debtor(text["owner"], tidy_iban(text["iban"]), text["bic"] or None)
     blamed = {
         "owner": blame_text(debtor.name, NAME_CHARACTERS_MAX),
-        "iban": blame_iban_form(debtor.iban),
+        "iban": blame_iban(debtor.iban),
         "bic": blame_bic(debtor.bic) if debtor.bic else "",
     }
     for key, said in blamed.items():
@@ -173,6 +173,16 @@ def _read_cutoff(name: str, text: Mapping[str, str]) -> CutOff:
 
 def _blame(name: str, sentence: str) -> SetupError:
     return SetupError(f"The gateway {name}: {sentence}")
+
+
+def check_road(name: str, options: BankOptions) -> None:
+    """Try the folder, where that is the road. Raises SetupError."""
+    try:
+        if options.folder is not None:
+            prepare_folder(options.folder)
+    except OSError as error:
+        said = f"`folder` {options.folder} cannot be used: {error.strerror}."
+        raise _blame(name, said) from None
 
 
 def build_road(options: BankOptions, client: OutsideClient, file_bytes: int) -> BankTransport:
