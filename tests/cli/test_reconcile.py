@@ -113,3 +113,16 @@ async def test_what_cannot_be_meant_is_said_before_anything_is_done(
     ):
         ended = await run(database, data_dir, *words)
         assert (ended.code, ended.out, "Traceback" in ended.err) == (2, "", False), ended
+
+
+async def test_a_gateway_that_there_is_not(database: Database, data_dir: Path) -> None:
+    """Its name is refused with those that there are, with a file and without; nothing is stored."""
+    async with open_desk(database) as desk:
+        await desk.move(1000, "ch_1", days_ago(20))
+    file = write_file(data_dir.parent, row("t1", days_ago(20), "charge", "10.00", "ch_1"))
+    for more in ((), ("--statement", file)):
+        ended = await run(database, data_dir, "nosuch", *more)
+        assert (ended.code, ended.out) == (2, "")
+        assert (
+            f"There is no gateway of this name in this ledger; there are: {GATEWAY}." in ended.err
+        )

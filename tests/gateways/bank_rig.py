@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from catena.chains.step_types import Catalogue
@@ -31,7 +33,7 @@ from tests.gateways.receiver import Receiver
 from tests.postgres import Database
 from tests.scribe import Scribe, open_ledger
 
-__all__ = ["BankRig", "run_bank_rig"]
+__all__ = ["BankRig", "FolderRig", "run_bank_rig", "run_folder_rig"]
 
 _SETTINGS: Final = Settings(allow_private_addresses=True)
 _USER: Final = "acme"
@@ -81,7 +83,7 @@ class BankRig(Rig):
 
     def _connect(self, **more: object) -> Gateway:
         told = {"iban": ACCOUNT, "owner": "ACME Corporation", "file_seconds": 0}
-        told |= {**http_road(self.bank), "user": _USER, **more}
+        told |= {**self.road(), **more}
         options = read_options(BANK, told)
         rail = Rail(
             BANK,
@@ -95,6 +97,13 @@ class BankRig(Rig):
         )
         self.rails.append(rail)
         return rail.connect()
+
+    def road(self) -> Mapping[str, object]:
+        """The way to the bank, as its options say it."""
+        return {**http_road(self.bank), "user": _USER}
+
+    def carry(self) -> None:
+        """Files go both ways by themselves."""
 
     def method(self, capability: Capability, wish: Wish) -> Mapping[str, Any] | None:
         """By IBAN, and by what happens to the next file."""
@@ -112,7 +121,9 @@ class BankRig(Rig):
                 async with rail.pool.acquire() as connection:
                     await connection.execute(_NOW)
                 await deliver_due(rail)
+        self.carry()
         self._book()
+        self.carry()
         rail = self.rails[0]
         for task, work in (("mailbox", fetch_files), ("reading", read_files)):
             async with rail.pool.acquire() as connection:
@@ -152,6 +163,50 @@ class BankRig(Rig):
     def stranger(self) -> Gateway:
         """As somebody whom the bank does not know."""
         return self._connect(user="stranger")
+
+
+@dataclass
+class FolderRig(BankRig):
+    """The same bank by the road of a folder: a client of SFTP or EBICS carries the files."""
+
+    folder: Path = field(kw_only=True)
+
+    def road(self) -> Mapping[str, object]:
+        """A folder of its own."""
+        return {"folder": str(self.folder)}
+
+    def carry(self) -> None:
+        """What is in `out/` the bank takes, once; what it has is put into `in/`, whole."""
+        for file in sorted(self.folder.glob("out/*.xml")):
+            self.bank.take(file.read_bytes())
+            file.unlink()
+        for name in sorted(self.bank.mailbox):
+            draft = self.folder / "in" / f"{name}.part"
+            draft.write_bytes(self.bank.mailbox.pop(name))
+            draft.rename(draft.with_suffix(""))
+
+    def method(self, capability: Capability, wish: Wish) -> Mapping[str, Any] | None:
+        """By IBAN; nothing is lost on the way into a folder."""
+        return None if wish in _WIRES else super().method(capability, wish)
+
+    def unreachable(self) -> Gateway:
+        """A mount that is gone."""
+        return self._connect(folder=str(self.folder / "gone"))
+
+    def stranger(self) -> Gateway:
+        """A folder that one may not write into."""
+        shut = self.folder / "shut"
+        shut.mkdir(exist_ok=True)
+        (shut / "out").touch()  # that is no folder: also who may do everything cannot
+        return self._connect(folder=str(shut))
+
+
+@asynccontextmanager
+async def run_folder_rig(database: Database) -> AsyncIterator[FolderRig]:
+    """A bank, and an account at it whose files go by a folder."""
+    with TemporaryDirectory() as place, run_bank() as bank:
+        async with open_ledger(database) as scribe, OutsideClient(_SETTINGS) as client:
+            yield FolderRig(bank, scribe, client, folder=Path(place))
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from catena.gateways.contract import Capability
-from tests.gateways.bank_rig import run_bank_rig
+from tests.gateways.bank_rig import run_bank_rig, run_folder_rig
 from tests.gateways.contract import Rig
 from tests.gateways.sandbox_rig import run_sandbox_rig
 from tests.sandbox.running import sandbox
@@ -30,14 +30,16 @@ class Candidate(NamedTuple):
     defers: frozenset[Capability] = frozenset()
 
 
+_BANK: Final = Candidate(
+    "database",
+    run_bank_rig,
+    frozenset({Capability.PAYOUT, Capability.STATEMENT}),
+    defers=frozenset({Capability.PAYOUT}),
+)
 CANDIDATES: Final = {
     "sandbox": Candidate("sandbox", run_sandbox_rig, frozenset(Capability)),
-    "bank": Candidate(
-        "database",
-        run_bank_rig,
-        frozenset({Capability.PAYOUT, Capability.STATEMENT}),
-        defers=frozenset({Capability.PAYOUT}),
-    ),
+    "bank": _BANK,
+    "bank-folder": _BANK._replace(run=run_folder_rig),
 }
 """By kind. What they are said to be able to is held against what they say themselves."""
 

@@ -266,10 +266,11 @@ def test_lines_of_gateways_are_checked_too(line: StatementLine, column: str) -> 
 
 
 def test_overlapping_statements() -> None:
-    """What was there is not taken again; what is there otherwise is refused as a whole."""
+    """What was there is not taken again, whatever its text is; otherwise the whole is refused."""
     known = {"x": theirs("x", "pi_1", 100)}
     new = theirs("y", "pi_2", 50)
-    intake = sort_out([theirs("x", "pi_1", 100), new, new], known)
+    rewritten = theirs("x", "pi_1", 100)._replace(text="as the bank writes it today")
+    intake = sort_out([rewritten, new, new], known)
     assert (intake.fresh, intake.repeated) == ((new,), 2)
     with pytest.raises(Conflict) as caught:
         sort_out([new, theirs("x", "pi_1", 101)], known)

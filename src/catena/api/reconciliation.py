@@ -129,8 +129,8 @@ def _describe_file() -> dict[str, Any]:
     openapi_extra=_describe_file(),
 )
 async def post_statement(request: Request, query: Annotated[StatementQuery, Query()]) -> Response:
-    """A file of a gateway or bank as CSV, whole or not at all. Lines that were there before, just
-    the same, are passed over; a line that has changed refuses the file.
+    """A file of a gateway or bank as CSV, whole or not at all. Lines that were there before are
+    passed over; one that has changed in more than its text refuses the file.
     """
     context = await identify(request, Scope.RECONCILIATION_RUN)
     key = digest(context.caller.id.encode(), read_key(request).encode())

@@ -38,6 +38,7 @@ __all__ = [
     "find_import",
     "find_last_import",
     "find_last_run",
+    "list_cleared",
     "load_alive",
     "load_cards",
     "load_changes",
@@ -92,6 +93,17 @@ async def load_clearing(connection: Connection, ledger: int, role: str) -> dict[
     rows = await connection.fetch(_CLEARING, ledger, role)
     found = [ClearingRow(ACCOUNT + row["account_id"].hex, *row[1:]) for row in rows]
     return {row.currency: row for row in found}
+
+
+_CLEARED: Final = """
+SELECT substr(role, 10) AS gateway FROM accounts
+ WHERE ledger_id = $1 AND role > 'clearing.' AND role LIKE 'clearing.%'
+ UNION SELECT gateway FROM statement_imports WHERE ledger_id = $1"""
+
+
+async def list_cleared(connection: Connection, ledger: int) -> list[str]:
+    """The gateways that have a clearing account here, or a statement."""
+    return [row["gateway"] for row in await connection.fetch(_CLEARED, ledger)]
 
 
 async def count_before(

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from catena.db.pool import is_lost
-from catena.db.reconciliation import find_last_import
+from catena.db.reconciliation import find_last_import, list_cleared
 from catena.db.reconciliation_rows import Asker
 from catena.db.reconciliation_write import claim_gateway, finish_gateway
 from catena.db.tasks import stop_task
-from catena.errors import CatenaError
+from catena.errors import CatenaError, InvalidInput
 from catena.reconciliation.imports import (
     SHAPES,
     Imported,
@@ -109,12 +109,29 @@ class Reconciler:
         span: Span = _ANY_TIME,
     ) -> Imported:
         """Take in a file of one of the `SHAPES`. Raises errors of the tree; then nothing is."""
+        await self.check_gateway(ledger, gateway)
         reading = Reading(currencies=currencies_of(ledger))
         lines = await asyncio.to_thread(SHAPES[shape], raw, reading)
         # A quiet day's file is like any other's, but for the time that it is said to cover.
         said = "/".join("" if moment is None else moment.isoformat() for moment in span)
         digest = hashlib.sha256(said.encode() + b"\n" + raw).digest()
         return await self._take(ledger, Statement(gateway, lines, digest, span), asker)
+
+    async def check_gateway(self, ledger: Ledger, gateway: str) -> None:
+        """Raise InvalidInput for a name that neither a gateway, a clearing account nor a statement
+        has here, where any of them is there: it is a slip.
+        """
+        known = set(self.gateways.names(ledger.id))
+        if gateway in known:
+            return
+        async with self.pool.acquire() as connection:
+            known.update(await list_cleared(connection, ledger.number))
+        if known and gateway not in known:
+            there = ", ".join(sorted(known))
+            raise InvalidInput(
+                f"There is no gateway of this name in this ledger; there are: {there}.",
+                fields=[("/gateway", "A gateway, or one that has a clearing account.")],
+            )
 
     async def ask_gateway(
         self, ledger: Ledger, gateway: Gateway, until: dt.datetime, asker: Asker
@@ -153,6 +170,7 @@ class Reconciler:
         self, ledger: Ledger, gateway: str, asker: Asker, until: dt.datetime | None = None
     ) -> Made:
         """Reconcile a gateway with all that is there. Raises errors of the tree."""
+        await self.check_gateway(ledger, gateway)
         made = await make_run(
             self.pool, self.settings, self.clock, self.new_id, ledger, gateway, asker, until
         )

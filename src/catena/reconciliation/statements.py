@@ -1,7 +1,8 @@
 """Statement lines as they come in, whoever read them: checked, and taken in once each.
 
 Invariant: a line that is taken in has an id of its own, whole amounts and a moment in UTC; a line
-that was there before is never taken in again, and one that has changed since is never passed over.
+that was there before is never taken in again, and one that has changed in more than its text is
+never passed over.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ __all__ = ["Intake", "check_lines", "sort_out"]
 
 
 class Intake(NamedTuple):
-    """Lines to be stored, and how many were there before, just the same."""
+    """Lines to be stored, and how many were there before."""
 
     fresh: tuple[StatementLine, ...]
     repeated: int
@@ -72,8 +73,9 @@ _NO_AMOUNT: Final = "An amount is a whole number of minor units, of 63 bits and 
 def sort_out(lines: Iterable[StatementLine], known: Mapping[str, StatementLine]) -> Intake:
     """Which lines are new to us. `known`: by id, of the same gateway, as far as they occur here.
 
-    Statements overlap, and are sent again. Raises Conflict when one says of a line what it did not
-    say before: the gateway or the file is wrong, and nothing of it is taken in.
+    Statements overlap, and are sent again. What a line is, all but its text says: that is for
+    people, is written anew by some, and stays as it first was. Raises Conflict when one says
+    otherwise what a line is: the gateway or the file is wrong, and nothing of it is taken in.
     """
     fresh: dict[str, StatementLine] = {}
     repeated = 0
@@ -82,7 +84,7 @@ def sort_out(lines: Iterable[StatementLine], known: Mapping[str, StatementLine])
         before = known.get(line.id) or fresh.get(line.id)
         if before is None:
             fresh[line.id] = line
-        elif before == line:
+        elif before._replace(text=line.text) == line:
             repeated += 1
         else:
             changed.append(
