@@ -59,7 +59,7 @@ def test_a_request_is_answered_once_for_all(service: Api, other_process: Running
         assert again.headers["idempotency-replayed"] == "true"
     for answer in (
         *(send_statement(service, CREDIT, key=key) for key in ("k1", "k2", "k3")),
-        send_statement(service, CHARGE, key="k1", gateway="other"),
+        send_statement(service, CHARGE, key="k1", covers_until="2026-04-01T00:00:00Z"),
         *(service.post("/v1/reconciliations", {"gateway": "sandbox"}, key=k) for k in ("k1", "k3")),
     ):
         assert read_problem(answer)["code"] == "idempotency_key_reused"

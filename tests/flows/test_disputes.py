@@ -67,6 +67,36 @@ def test_a_dispute_of_a_part(shop: Shop) -> None:
     shop.check_since(before, 800, 0, 0, 0, 800)
 
 
+def test_a_dispute_while_a_refund_is_in_the_air(shop: Shop) -> None:
+    """It costs what the refund leaves: the payer has the charge back once, and nothing is lost."""
+    before, deposit = shop.books(), paid_in(shop, "tok_refund_pending")
+    refund = shop.refund(deposit, 400)
+    shop.until_step(refund, "refund", "waiting")
+    asked = {"charge": deposit["gateway_reference"], "amount": AMOUNT}
+    assert shop.sandbox.post("/v1/disputes", json=asked).status_code == 422
+    assert shop.ask("/v1/disputes", charge=deposit["gateway_reference"])["amount"] == 600
+    find_out(lambda: shop.chains(CHARGEBACK, deposit["chain_id"]), bool)
+    check_wallet(shop, deposit, 0)
+    shop.check_since(before, 400, 400, 0, 0, 400)
+    shop.advance(DISPUTED)
+    assert shop.until(refund)["state"] == "completed"
+    check_wallet(shop, deposit, 0)
+    shop.check_since(before, 0, 0, 0, 0, 0)
+
+
+def test_a_refund_that_fails_after_a_dispute_of_the_rest(shop: Shop) -> None:
+    """What it had given is the wallet's again: the payer has only what was disputed."""
+    before, deposit = shop.books(), paid_in(shop, "tok_refund_fails")
+    refund = shop.until(shop.refund(deposit, 400))
+    shop.ask("/v1/disputes", charge=deposit["gateway_reference"])
+    find_out(lambda: shop.chains(CHARGEBACK, deposit["chain_id"]), bool)
+    check_wallet(shop, deposit, 0)
+    shop.advance(DISPUTED)
+    find_out(lambda: shop.chains("gateway.returned", refund["chain_id"]), bool)
+    check_wallet(shop, deposit, 400)
+    shop.check_since(before, 400, 0, 0, 0, 400)
+
+
 def test_a_dispute_of_what_was_captured(shop: Shop) -> None:
     """A deposit that was captured by hand is charged back as any other."""
     deposit = shop.pay_in(shop.funded(), AMOUNT, card(), **MANUAL)
