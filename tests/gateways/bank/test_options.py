@@ -8,7 +8,7 @@ import pytest
 
 from catena.errors import SetupError
 from catena.gateways.bank.folder import FolderBank
-from catena.gateways.bank.options import build_road, read_options
+from catena.gateways.bank.options import build_road, check_road, read_options
 from catena.gateways.bank.pain001 import Version
 from catena.gateways.bank.transport import HttpBank
 from catena.outside.client import OutsideClient
@@ -75,3 +75,24 @@ def test_what_is_wrong_is_named(options: dict[str, object], word: str) -> None:
     """By the option, with what it must be."""
     with pytest.raises(SetupError, match=f"The gateway bank: .*{word}"):
         read_options("bank", {**OWN, **options})
+
+
+def test_a_folder_is_tried(tmp_path: Path) -> None:
+    """What is missing in it is made, and nothing is left behind; one that is gone never is."""
+    place = tmp_path / "spool"
+    options = read_options("bank", {**OWN, "folder": str(place)})
+    with pytest.raises(SetupError, match="The gateway bank: `folder`") as caught:
+        check_road("bank", options)
+    assert "No such file" in str(caught.value)
+    place.mkdir()
+    check_road("bank", options)
+    assert {room.name: list(room.iterdir()) for room in place.iterdir()} == {
+        "out": [],
+        "in": [],
+        "done": [],
+    }
+    (place / "out").rmdir()
+    (place / "out").touch()
+    with pytest.raises(SetupError, match="cannot be used"):
+        check_road("bank", options)
+    check_road("bank", read_options("bank", {**OWN, **ROAD}))
