@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from catena.db.installation import Ledger
     from catena.journal.operations import ItemChanged, Taken
 
-__all__ = ["Book", "Decided"]
+__all__ = ["Book", "Claimed", "Decided"]
 
 
 class Decided:
@@ -121,12 +121,12 @@ class Book:
 
     def find_reference(self, draft: Draft) -> ReferenceRow | Decided | Refusal | None:
         """What bears the draft's reference already, if it is the same; None: nothing does."""
-        taken = self.references.get((draft.type, draft.reference or ""))
-        if taken is None:
+        found = self.references.get((draft.type, draft.reference or ""))
+        if found is None:
             return None
-        if isinstance(taken, ClaimRow | Claimed) or taken.content != draft.content:
+        if isinstance(found, ClaimRow | Claimed) or found.content != draft.content:
             return Refusal(RefusalCode.REFERENCE_CONFLICT)
-        return taken
+        return found
 
     def find_claimant(self, claim: Claim) -> ChainFound | ChainMoved | Refusal | None:
         """The chain that has claimed the same; None: nothing bears the reference."""
