@@ -302,6 +302,11 @@ _ROWS: Final = (
         {"chain_names charged"},
     ),
     Corruption(
+        "the reference of a deposit by way of a gateway is free again",
+        "DELETE FROM claims WHERE reference = 'order-2'",
+        {"chain_claims claiming"},
+    ),
+    Corruption(
         "what a gateway has said was told to nobody",
         "UPDATE notices SET chain_id = gen_random_uuid() WHERE id = 'evt_1'",
         {"notices stranger"},

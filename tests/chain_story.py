@@ -13,7 +13,7 @@ from catena.chains import machine
 from catena.chains.answers import answer
 from catena.chains.calls import begin
 from catena.chains.chain import Chain
-from catena.chains.definition import Definition, Family, Need, Retry, Step
+from catena.chains.definition import Claim, Definition, Family, Need, Retry, Step
 from catena.chains.expressions import Kind
 from catena.chains.history import Failure
 from catena.chains.refusals import Command, refuse
@@ -148,6 +148,8 @@ async def write_chains(scribe: Scribe) -> ChainStory:  # noqa: PLR0915  # one af
     charge = Step("ask", "call", {"gateway": "sandbox"}, compensation={"type": "none"})
     named = Answer(Outcome.APPROVED, {"reference": "ch_1"})
     await tell(scribe, await make("charged", charge, wait("w", "ask")), "ask", named)
+    claim = Claim("deposit", "order-2", "2" * 32)
+    await make("claiming", wait("w"), claim=claim)
     said = TakeNotice(Told("sandbox", "evt_1", "charge", {}), chains["charged"])
     await scribe.submit([said], key=None)
     undone = await make("undone", *shopping[:3], call("ship", "ask"))

@@ -257,14 +257,19 @@ def test_chains_are_listed_newest_first_by_what_they_have_in_common(service: Api
 
 
 def test_prefer_wait_answers_when_the_chain_has_ended(service: Api) -> None:
-    """Or after the seconds, as it stands; the key remembers the first answer all the same."""
+    """Or after the seconds, as it stands. The key remembers the first answer; who waits again has
+    the chain as it stands by then.
+    """
     chain_body = {"steps": [{"name": "w", "type": "wait", "inputs": {"seconds": 0.3}}]}
     headers = {"Idempotency-Key": "k", "Prefer": "respond-async, wait=30"}
     answer = service.send("POST", "/v1/chains", chain_body, headers=headers)
     assert (answer.status_code, answer.json()["state"]) == (201, "completed")
     assert answer.headers["preference-applied"] == "wait"
-    again = service.send("POST", "/v1/chains", chain_body, headers=headers)
+    again = service.send("POST", "/v1/chains", chain_body, headers={"Idempotency-Key": "k"})
     assert (again.status_code, again.json()["state"]) == (202, "executing")
+    again = service.send("POST", "/v1/chains", chain_body, headers=headers)
+    assert (again.status_code, again.json()) == (201, answer.json())
+    assert again.headers["idempotency-replayed"] == "true"
     headers = {"Idempotency-Key": "l", "Prefer": "wait=0"}
     answer = service.send("POST", "/v1/chains", {"steps": [wait("w")]}, headers=headers)
     assert answer.status_code == 202

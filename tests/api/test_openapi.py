@@ -55,6 +55,7 @@ BY_GATEWAY = {
     "get_deposit",
     "get_withdrawal",
     "get_refund",
+    "list_refunds",
     "capture_deposit",
     "cancel_deposit",
     "cancel_withdrawal",
@@ -308,6 +309,7 @@ def test_the_examples_with_a_gateway_work(shop: Shop, contract: Contract) -> Non
     send("get_deposit", paid["id"])
     refund = send("refund_deposit", paid["id"])
     send("get_refund", refund["id"])
+    assert [one["id"] for one in send("list_refunds", paid["id"])["items"]] == [refund["id"]]
     held = shop.pay_in(wallet, 500, card(), capture="manual")
     send("capture_deposit", shop.until(held, "authorised")["id"])
     send("cancel_deposit", shop.pay_in(wallet, 500, card("tok_pending"))["id"])

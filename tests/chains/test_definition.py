@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from catena.chains.definition import (
+    Claim,
     Definition,
     Family,
     Need,
@@ -53,6 +56,7 @@ def test_a_step_is_read_as_it_was_described(step: Step) -> None:
 def test_a_definition_is_read_as_it_was_described() -> None:
     """But for its steps, which are read apart."""
     whole = Definition((WHOLE,), "order", "r-1", "words", {"k": 1}, 60.0, open=True)
+    whole = replace(whole, claim=Claim("deposit", "r-1", "2" * 32))
     row = describe_definition(whole)
     assert read_definition(row) == Definition((), *[getattr(whole, n) for n in whole.__slots__[1:]])
     assert [read_step(step) for step in row["steps"]] == [WHOLE]

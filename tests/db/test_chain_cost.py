@@ -51,8 +51,8 @@ def look_up(rare: str, chain: str, lien: str, moment: dt.datetime) -> dict[str, 
         "several states": ChainFilter(states=[ChainState.HELD, ChainState.ROLLED_BACK]),
         "type": ChainFilter(type="none"),
         "reference": ChainFilter(reference="r1"),
-        "account": ChainFilter(account=rare),
-        "an account and a state": ChainFilter(account=rare, states=[ChainState.HELD]),
+        "account": ChainFilter(accounts=[rare]),
+        "an account and a state": ChainFilter(accounts=[rare], states=[ChainState.HELD]),
         "parked": ChainFilter(parked=True),
         "not parked": ChainFilter(parked=False),
         "start": ChainFilter(start=moment),
@@ -62,7 +62,7 @@ def look_up(rare: str, chain: str, lien: str, moment: dt.datetime) -> dict[str, 
     return {
         **{f"chains by {about}": list_some_chains(wanted) for about, wanted in filters.items()},
         "chains of the account": lambda connection, scribe, account, _: list_chains(
-            connection, scribe.number, ChainFilter(account=account), limit=20, look_at=40
+            connection, scribe.number, ChainFilter(accounts=[account]), limit=20, look_at=40
         ),
         "a chain, or a hold": lambda connection, scribe, *_: read_chain(
             connection, scribe.number, chain

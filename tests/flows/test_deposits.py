@@ -259,26 +259,6 @@ def test_terms_that_cannot_be(shop: Shop, terms: dict[str, Any], sentence: str) 
 
 
 @pytest.mark.parametrize(
-    ("path", "method"), [("/v1/deposits", card()), ("/v1/withdrawals", to_bank())]
-)
-def test_an_account_that_there_is_not_is_pointed_at(
-    shop: Shop, path: str, method: dict[str, Any]
-) -> None:
-    """The wallet; where the fees name accounts, too, it may be either."""
-    nobody = f"acct_{'0' * 32}"
-    fee = {"type": "fixed", "name": "desk", "amount": 1, "account_id": nobody}
-    body = {"gateway": GATEWAY, "amount": 1000, "currency": "USD", "method": method}
-    for more, pointer in (
-        ({"account_id": nobody}, "/account_id"),
-        ({"account_id": shop.funded(2000), "fees": [fee]}, ""),
-    ):
-        answer = shop.service.post(path, {**body, **more})
-        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_chain")
-        sentence = "The ledger has no such account."
-        assert answer.json()["errors"] == [{"pointer": pointer, "detail": sentence}]
-
-
-@pytest.mark.parametrize(
     ("path", "method", "payer", "wallet"),
     [
         ("/v1/deposits", card(), "source", "destination"),

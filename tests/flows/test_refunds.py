@@ -56,29 +56,49 @@ def test_a_refund_of_a_part_that_was_captured(shop: Shop) -> None:
 
 
 def test_more_than_the_deposit_is_not_refunded(shop: Shop) -> None:
-    """Nor more than the wallet has; nobody asks the gateway for it."""
+    """Nor more than the wallet has; nobody asks the gateway for it, and nothing is made."""
     deposit = paid_in(shop)
     assert shop.until(shop.refund(deposit, 700))["state"] == "completed"
     for amount in (301, AMOUNT + 1):
-        refund = shop.until(shop.refund(deposit, amount))
-        assert refund["state"] == "failed"
-        assert shop.counts(refund["chain_id"]) == {}
+        answer = shop.command(deposit, "refunds", amount=amount)
+        assert (answer.status_code, answer.json()["code"]) == (422, "refund_exceeds_entry")
     poor = paid_in(shop)
     shop.until(shop.pay_out(poor["account_id"], 800, {"type": "bank", "account": "acct_paid"}))
-    assert shop.until(shop.refund(poor, 201))["failure"]["code"] == "insufficient_funds"
+    assert shop.command(poor, "refunds", amount=201).json()["code"] == "insufficient_funds"
+    assert len(shop.chains("gateway.refund", deposit["chain_id"])) == 1
+    assert not shop.chains("gateway.refund", poor["chain_id"])
     check_wallet(shop, deposit, 300)
     check_wallet(shop, poor, 200)
+
+
+def test_what_is_left_is_refunded(shop: Shop) -> None:
+    """An amount that is left out is what was not refunded yet, here or at the gateway."""
+    deposit = paid_in(shop)
+    shop.until(shop.refund(deposit, 300), "completed")
+    shop.ask("/v1/refunds", charge=deposit["gateway_reference"], amount=200)
+    find_out(lambda: shop.chains(OUTSIDE, deposit["chain_id"]), bool)
+    told = find_out(lambda: shop.read(deposit), lambda one: one["refunded"] == 500)
+    assert (told["disputed"], told["refundable"]) == (0, 500)
+    rest = shop.until(shop.refund(deposit))
+    assert (rest["state"], rest["amount"]) == ("completed", 500)
+    told = shop.read(deposit)
+    assert (told["refunded"], told["refundable"]) == (AMOUNT, 0)
+    answer = shop.command(deposit, "refunds")
+    assert (answer.status_code, answer.json()["code"]) == (422, "refund_exceeds_entry")
+    check_wallet(shop, deposit, 0)
+    listed = shop.service.read(f"/v1/deposits/{deposit['id']}/refunds", limit=1)
+    assert (listed["items"], listed["next"] is None) == ([rest], False)
 
 
 def test_refunds_at_once_never_exceed_the_deposit(shop: Shop) -> None:
     """Whoever is first has it; the rest are refused by the books, not by the gateway."""
     before, deposit = shop.books(), paid_in(shop)
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: shop.refund(deposit, 300), range(8)))
-    ends = [shop.until(one) for one in made]
-    assert sorted(one["state"] for one in ends) == ["completed"] * 3 + ["failed"] * 5
-    counts = [shop.counts(one["chain_id"]) for one in ends if one["state"] == "failed"]
-    assert counts == [{}] * 5
+        asked = list(pool.map(lambda _: shop.command(deposit, "refunds", amount=300), range(8)))
+    made = [answer.json() for answer in asked if answer.status_code == 202]
+    refused = [answer.json()["code"] for answer in asked if answer.status_code == 422]
+    assert {shop.until(one)["state"] for one in made} == {"completed"}
+    assert (len(made), refused) == (3, ["refund_exceeds_entry"] * 5)
     check_wallet(shop, deposit, 100)
     shop.check_since(before, 100, 0, 0, 0, 100)
 

@@ -128,17 +128,6 @@ def test_a_withdrawal(shop: Shop, case: Case) -> None:
     check_case(shop, case)
 
 
-def test_a_withdrawal_of_more_than_there_is(shop: Shop) -> None:
-    """It has failed at once, and nobody was asked for anything; its fee counts, too."""
-    for case in (
-        Case("too much", "acct_paid", "failed", AMOUNT - 1, NOTHING, funded=AMOUNT - 1),
-        Case(
-            "the fee", "acct_paid", "failed", AMOUNT, NOTHING, funded=AMOUNT, terms={"fees": [FEE]}
-        ),
-    ):
-        check_case(shop, case)
-
-
 def test_a_withdrawal_with_a_fee_that_fails_costs_nothing(shop: Shop) -> None:
     """The fee comes on top, and back with the rest."""
     fees = shop.posted("fees")

@@ -24,6 +24,7 @@ TWO, GROUP, LOST, AHEAD = (
     f"tests.journal.test_{name}:"
     for name in ("two_writers", "group_commit", "lost_commits", "ahead")
 )
+CLAIMS = "tests.journal.test_claims:"
 LONGEST_SECONDS = 60.0
 
 
@@ -210,11 +211,17 @@ TWINS = [
     Twin(
         "forgets references within a commit",
         GROUP + "test_a_refused_piece_takes_back_only_its_own",
-        [
-            Replacement(
-                DECIDE, "if taken is None:", "if taken is None or isinstance(taken, Decided):"
-            )
-        ],
+        [Replacement(BOOK, "if found is None:", "if found is None or isinstance(found, Decided):")],
+    ),
+    Twin(
+        "forgets claims within a commit",
+        CLAIMS + "test_one_claim_in_one_commit",
+        [Replacement(BOOK, "if taken is None:", "if taken is None or isinstance(taken, Claimed):")],
+    ),
+    Twin(
+        "gives up where another process has claimed the same",
+        CLAIMS + "test_one_claim_is_one_chain",
+        [Replacement(WRITE, '        "claims_pkey",\n', "")],
     ),
     Twin(
         "keeps the corrections of a piece that was refused",

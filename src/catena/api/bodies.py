@@ -39,7 +39,6 @@ __all__ = [
     "ChainId",
     "CurrencyCode",
     "Expression",
-    "FlowReference",
     "FreeReference",
     "GatewayName",
     "JsonObject",
@@ -158,13 +157,6 @@ _Reference = Annotated[
 ]
 Reference = Annotated[
     _Reference, Field(description="The caller's own; unique for ever within ledger and type.")
-]
-FlowReference = Annotated[
-    _Reference,
-    Field(
-        description="The caller's own; unique for ever within ledger and type. With a `gateway` it"
-        " is to search by, and keeps nothing from happening twice."
-    ),
 ]
 _SERVICE_REFERENCE: Final = re.compile(f"({SUSPENSE}|{ITEM}|{RUN})[0-9a-f]{{32}}")
 """What begins so is the reference of an entry that the service makes itself, and whose being there

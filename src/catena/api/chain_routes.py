@@ -190,7 +190,7 @@ async def get_chains(request: Request, query: Annotated[ChainQuery, Query()]) ->
         query.state,
         query.type,
         query.reference,
-        query.account_id,
+        None if query.account_id is None else [query.account_id],
         query.parked,
         query.start,
         query.end,

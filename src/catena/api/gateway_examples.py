@@ -35,6 +35,9 @@ DEPOSIT: Final = {
     "amount": 12550,
     "currency": "USD",
     "captured": None,
+    "refunded": 0,
+    "disputed": 0,
+    "refundable": 0,
     "gateway_reference": None,
     "action": None,
     "entry_id": None,
@@ -71,6 +74,7 @@ REFUND: Final = {
     "amount": 500,
     "currency": "USD",
     "gateway_reference": None,
+    "reference": None,
     "failure": None,
     **_TIMES,
 }

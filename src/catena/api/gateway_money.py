@@ -6,13 +6,14 @@ Schemas first, then what they mean.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
-from catena.api.bodies import Amount, Body, FlowReference, Note, Seconds, Text
-from catena.api.commands import Act, chain_of, guarded, on_chain
+from catena.api.bodies import Amount, Body, Note, Reference, Seconds, Text
+from catena.api.commands import Act, chain_of, guarded
 from catena.api.fees import charge_fees
 from catena.api.gateway_views import view_deposit, view_refund, view_withdrawal
 from catena.api.operations import BUILDERS, DepositRequest, GatewayTerms, WithdrawalRequest
@@ -20,14 +21,15 @@ from catena.api.views import (
     encode,
     view_entry,
 )
-from catena.api.writes import Context, Reply, Write, require
+from catena.api.writes import Context, Reply, Write, digest, fingerprint, require
 from catena.auth.scopes import Scope
 from catena.chains import machine
 from catena.chains.books import Books
 from catena.chains.chain import Chain
-from catena.chains.definition import Definition
+from catena.chains.definition import Claim, Definition
 from catena.chains.expressions import find_expressions
 from catena.chains.history import Failure
+from catena.chains.postings import build_draft
 from catena.chains.refusals import ChainRefusal, ChainRefused, Command
 from catena.chains.states import ChainState
 from catena.chains.validator import find_flaws
@@ -47,9 +49,10 @@ from catena.flows.withdrawal import (
     define_withdrawal,
 )
 from catena.ids import CHAIN, DEPOSIT, REFUND, WITHDRAWAL, new_id
-from catena.journal import CreateChain, Operation, Result
-from catena.ledger.entries import Entry
+from catena.journal import CreateChain, Operation, PostEntry, RefundEntry, Result, RunChain
+from catena.ledger.entries import Draft, Entry, EntryType
 from catena.ledger.fees import PaidBy
+from catena.ledger.refusals import RefusalCode
 from catena.money import Currency
 
 __all__ = [
@@ -57,17 +60,14 @@ __all__ = [
     "CANCEL_WITHDRAWAL",
     "CAPTURE_DEPOSIT",
     "DEPOSIT_BY",
+    "REFUND_DEPOSIT",
     "WITHDRAW_BY",
-    "RefundDepositRequest",
-    "refund_operation",
-    "render_refund",
 ]
 
 
 class GatewayDepositRequest(DepositRequest, GatewayTerms):
     """Credit a wallet with money that came in, or, with a `gateway`, that it is to charge."""
 
-    reference: FlowReference | None = None
     capture: Annotated[
         Literal["automatic", "manual"],
         Field(description="manual: authorise now, and capture when you say so."),
@@ -93,8 +93,6 @@ class GatewayDepositRequest(DepositRequest, GatewayTerms):
 
 class GatewayWithdrawalRequest(WithdrawalRequest, GatewayTerms):
     """Debit a wallet for money that leaves, or, with a `gateway`, that it is to pay out."""
-
-    reference: FlowReference | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> GatewayWithdrawalRequest:
@@ -133,8 +131,9 @@ class CancelRequest(Body):
 class RefundDepositRequest(Body):
     """Give a deposit back to who paid it, whole or in part."""
 
-    amount: Annotated[Amount | None, Field(description="Left out: all of it.")] = None
+    amount: Annotated[Amount | None, Field(description="Left out: all that is left of it.")] = None
     note: Note | None = None
+    reference: Reference | None = None
 
 
 _Show = Callable[[Chain, str], object]
@@ -162,12 +161,19 @@ def _charge_wallet(
     return sum(fee.amount for fee in charged)
 
 
-def _make(definition: Definition, context: Context) -> Sequence[Operation]:
-    """The chain, if its gateway takes it. Raises InvalidInput."""
+def _make(definition: Definition, instead: Operation, context: Context) -> Sequence[Operation]:
+    """The chain, if its gateway takes it. `instead`: the entry by hand that it is like, and whose
+    reference it has. Raises InvalidInput.
+    """
+    assert isinstance(instead, PostEntry | RefundEntry)  # noqa: S101  # what moves money is
     flaws = list(find_flaws(definition.steps, context.catalogue, context.ledger.id))
     if flaws:
         raise InvalidInput(fields=[(_place(flaw.part), flaw.text) for flaw in flaws])
-    return (CreateChain(new_id(CHAIN), definition, context.caller.id),)
+    draft = instead.draft
+    if draft.reference is not None and draft.content is not None:
+        claim = Claim(draft.type, draft.reference, draft.content)
+        definition = replace(definition, claim=claim)
+    return (CreateChain(new_id(CHAIN), definition, context.caller.id, instead),)
 
 
 def _place(part: str) -> str:
@@ -176,8 +182,9 @@ def _place(part: str) -> str:
 
 
 def _deposit(request: GatewayDepositRequest, context: Context) -> Sequence[Operation]:
+    by_hand = BUILDERS["deposit"].build(request, context)
     if request.gateway is None:
-        return (BUILDERS["deposit"].build(request, context),)
+        return (by_hand,)
     require(context.caller, Scope.CHAINS_CALL)
     currency = context.currency(request.currency)
     _charge_wallet(request, currency, PaidBy.DESTINATION)
@@ -196,12 +203,13 @@ def _deposit(request: GatewayDepositRequest, context: Context) -> Sequence[Opera
         description=request.description,
         metadata=request.metadata,
     )
-    return _make(define_deposit(terms), context)
+    return _make(define_deposit(terms), by_hand, context)
 
 
 def _withdraw(request: GatewayWithdrawalRequest, context: Context) -> Sequence[Operation]:
+    by_hand = BUILDERS["withdrawal"].build(request, context)
     if request.gateway is None:
-        return (BUILDERS["withdrawal"].build(request, context),)
+        return (by_hand,)
     require(context.caller, Scope.CHAINS_CALL)
     currency = context.currency(request.currency)
     on_top = _charge_wallet(request, currency, PaidBy.SOURCE)
@@ -218,14 +226,21 @@ def _withdraw(request: GatewayWithdrawalRequest, context: Context) -> Sequence[O
         request.description,
         request.metadata,
     )
-    return _make(define_withdrawal(terms), context)
+    return _make(define_withdrawal(terms), by_hand, context)
 
 
-def _capture(request: CaptureDepositRequest, context: Context) -> Sequence[Operation]:
-    by, whole = context.caller.id, int(context.params["amount"])
+def _capture(request: CaptureDepositRequest, context: Context, chain: Chain) -> Sequence[Operation]:
+    """The capture, if its fees leave something of it. Raises InvalidInput or InvalidFee."""
+    by, whole = context.caller.id, chain.steps["charge"].definition.inputs["amount"]
     amount = request.amount or whole
     if amount > whole:
         raise InvalidInput(fields=[("/amount", "It is more than was authorised.")])
+    credit = {**chain.steps[CREDIT].definition.inputs, "amount": amount}
+    try:
+        build_draft("deposit", credit, context.ledger.id, context.ledger.assets)
+    except InvalidFee:
+        sentence = "The fees of the deposit are more than that."
+        raise InvalidFee(fields=[("/amount", sentence)]) from None
 
     def act(chain: Chain, books: Books) -> ChainRefused | None:
         if state_of_deposit(chain) is not DepositState.AUTHORISED:
@@ -233,24 +248,28 @@ def _capture(request: CaptureDepositRequest, context: Context) -> Sequence[Opera
         machine.signal(chain, books, CAPTURE, {"amount": amount}, by)
         return None
 
-    return on_chain(context, guarded(Command.SIGNAL, act))
+    return (RunChain(chain.id, guarded(Command.SIGNAL, act)),)
 
 
-def _cancel(request: CancelRequest, context: Context) -> Sequence[Operation]:
+def _cancel(request: CancelRequest, context: Context, chain: Chain) -> Sequence[Operation]:
     failure, by = Failure("cancelled", request.reason), context.caller.id
     act: Act = partial(machine.cancel, failure=failure, by=by)
-    return on_chain(context, guarded(Command.CANCEL, act))
+    return (RunChain(chain.id, guarded(Command.CANCEL, act)),)
 
 
-def refund_operation(
-    request: RefundDepositRequest, context: Context, chain: Chain
+def _refund(
+    request: RefundDepositRequest, context: Context, chain: Chain, left: int
 ) -> Sequence[Operation]:
-    """The refund of a deposit whose chain this is. Raises Forbidden, Conflict or InvalidInput."""
+    """The refund of a deposit whose chain this is, and of which so much is left (minor units).
+
+    Raises Forbidden, Conflict or InvalidInput.
+    """
     require(context.caller, Scope.CHAINS_CALL)
     credit, taken = chain.steps[CREDIT], charge_of(chain)
     if chain.state is not ChainState.COMPLETED or credit.entry is None:
         raise Conflict("Only a deposit that is completed is refunded.")
-    amount = taken.result["amount"]
+    # Where nothing is left, the books say so.
+    amount = request.amount or left or taken.result["amount"]
     asked = taken.definition.inputs
     terms = RefundTerms(
         asked["gateway"],
@@ -258,19 +277,16 @@ def refund_operation(
         credit.definition.inputs["account_id"],
         credit.entry,
         taken.result["reference"],
-        request.amount or amount,
+        amount,
         asked["currency"],
         request.note,
+        request.reference,
     )
-    return _make(define_refund(terms), context)
-
-
-def _explain(
-    request: GatewayDepositRequest | GatewayWithdrawalRequest, refusal: ChainRefused
-) -> Sequence[tuple[str, str]]:
-    """Which account cannot be used: the wallet, unless its fees name others."""
-    place = "" if any(fee.account_id for fee in request.fees or ()) else "/account_id"
-    return [(place, text) for text in dict.fromkeys(flaw.text for flaw in refusal.flaws)]
+    content = digest(chain.id.encode(), fingerprint(request)) if request.reference else None
+    draft = Draft(
+        EntryType.REFUND, (), reference=request.reference, corrects=credit.entry, content=content
+    )
+    return _make(define_refund(terms), RefundEntry(draft, amount), context)
 
 
 def _render(results: Sequence[Result], context: Context, prefix: str, show: _Show) -> Reply:
@@ -296,13 +312,40 @@ def _render_same(results: Sequence[Result], context: Context, show: _Show) -> Re
     return Reply(200, encode(show(chain, context.ledger.id)))
 
 
+def _words(what: str) -> Mapping[RefusalCode | ChainRefusal, tuple[str, str]]:
+    """What refuses it, told to who has asked for no chain."""
+    return {
+        ChainRefusal.INVALID_CHAIN: (
+            f"The {what} cannot be made as it is asked for",
+            "An account that it names is not there, or is closed.",
+        ),
+        ChainRefusal.CHAIN_ENDED: (
+            f"The {what} has come to its end",
+            "Nothing can be done to it any more; its `state` says how it ended.",
+        ),
+        ChainRefusal.CHAIN_NOT_RUNNING: (f"The {what} is being undone", "Wait for its end."),
+        ChainRefusal.CHAIN_HELD: (
+            f"The {what} is held",
+            "It goes on when somebody who may resumes it.",
+        ),
+        ChainRefusal.PIVOT_PASSED: (
+            f"The {what} has been sent",
+            "It cannot be stopped any more; its `state` says what becomes of it.",
+        ),
+        RefusalCode.REFERENCE_CONFLICT: (
+            RefusalCode.REFERENCE_CONFLICT.title,
+            f"Use a new reference for a new {what}.",
+        ),
+    }
+
+
 DEPOSIT_BY: Final = Write(
     "deposit",
     GatewayDepositRequest,
     Scope.DEPOSITS_WRITE,
     _deposit,
     partial(_render, prefix=DEPOSIT, show=view_deposit),
-    explain=_explain,
+    words=_words("deposit"),
 )
 WITHDRAW_BY: Final = Write(
     "withdrawal",
@@ -310,7 +353,7 @@ WITHDRAW_BY: Final = Write(
     Scope.WITHDRAWALS_WRITE,
     _withdraw,
     partial(_render, prefix=WITHDRAWAL, show=view_withdrawal),
-    explain=_explain,
+    words=_words("withdrawal"),
 )
 CAPTURE_DEPOSIT: Final = Write(
     "capture_deposit",
@@ -318,6 +361,7 @@ CAPTURE_DEPOSIT: Final = Write(
     Scope.DEPOSITS_WRITE,
     _capture,
     partial(_render_same, show=view_deposit),
+    words=_words("deposit"),
 )
 CANCEL_DEPOSIT: Final = Write(
     "cancel_deposit",
@@ -325,6 +369,7 @@ CANCEL_DEPOSIT: Final = Write(
     Scope.DEPOSITS_WRITE,
     _cancel,
     partial(_render_same, show=view_deposit),
+    words=_words("deposit"),
 )
 CANCEL_WITHDRAWAL: Final = Write(
     "cancel_withdrawal",
@@ -332,5 +377,13 @@ CANCEL_WITHDRAWAL: Final = Write(
     Scope.WITHDRAWALS_WRITE,
     _cancel,
     partial(_render_same, show=view_withdrawal),
+    words=_words("withdrawal"),
 )
-render_refund: Final = partial(_render, prefix=REFUND, show=view_refund)
+REFUND_DEPOSIT: Final = Write(
+    "refund_deposit",
+    RefundDepositRequest,
+    Scope.DEPOSITS_WRITE,
+    _refund,
+    partial(_render, prefix=REFUND, show=view_refund),
+    words=_words("refund"),
+)

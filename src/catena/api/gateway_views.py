@@ -21,6 +21,7 @@ from catena.api.views import (
 )
 from catena.chains.chain import Chain, StepRun
 from catena.flows.deposit import CREDIT, DepositState, charge_of, state_of_deposit
+from catena.flows.sums import Sums, sum_up
 from catena.flows.withdrawal import WithdrawalState, state_of_withdrawal
 from catena.ids import DEPOSIT, REFUND, WITHDRAWAL
 
@@ -51,6 +52,11 @@ class GatewayDepositView(Struct, frozen=True):
     amount: Minor
     currency: str
     captured: _Captured
+    refunded: Annotated[Minor, Meta(description="What the payer was given back.")]
+    disputed: Annotated[
+        Minor, Meta(description="What the payer's bank has taken back, less what was won.")
+    ]
+    refundable: Annotated[Minor, Meta(description="What may still be refunded.")]
     gateway_reference: _Reference
     action: Annotated[Any, Meta(description="What the payer must do, such as visit a `url`.")]
     entry_id: Annotated[EntryId | None, Meta(description="That credited the wallet.")]
@@ -93,15 +99,17 @@ class RefundView(Struct, frozen=True):
     amount: Minor
     currency: str
     gateway_reference: _Reference
+    reference: str | None
     failure: FailureView | None
     created_at: Moment
     ended_at: Moment | None
 
 
-def view_deposit(chain: Chain, ledger_id: str) -> GatewayDepositView:
-    """The deposit whose chain it is."""
+def view_deposit(chain: Chain, ledger_id: str, sums: Sums | None = None) -> GatewayDepositView:
+    """The deposit whose chain it is; `sums`: None before anything can have followed."""
     asked = chain.steps["charge"].definition.inputs
     credit, taken = chain.steps[CREDIT], charge_of(chain)
+    sums = sums or sum_up(chain)
     state = state_of_deposit(chain)
     assert chain.created_at is not None  # noqa: S101  # it has a history
     return GatewayDepositView(
@@ -114,6 +122,9 @@ def view_deposit(chain: Chain, ledger_id: str) -> GatewayDepositView:
         asked["amount"],
         asked["currency"],
         taken.result.get("amount") if taken.seq else None,
+        sums.refunded,
+        sums.disputed,
+        sums.left,
         _name_of(taken) or _name_of(chain.steps["charge"]),
         chain.steps["charge"].result.get("action") if state == "action_needed" else None,
         credit.entry,
@@ -165,6 +176,7 @@ def view_refund(chain: Chain, ledger_id: str) -> RefundView:
         asked["amount"],
         asked["currency"],
         _name_of(run),
+        metadata.get("reference"),
         view_failure(chain.failure),
         chain.created_at,
         chain.ended_at,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -165,27 +165,39 @@ def _read_wait(request: Request) -> int:
     return 0
 
 
-Show = Callable[[Chain, Context], object]
+Show = Callable[[Chain, Context], Awaitable[object]]
 """What is answered about a chain, in place of the chain itself."""
 
 
-def _show_chain(chain: Chain, context: Context) -> object:
+async def _show_chain(chain: Chain, context: Context) -> object:
     return view_chain(chain, context.ledger.id)
 
 
 async def run_and_wait(
-    request: Request, write: Write, show: Show = _show_chain, *, made: int = 200
+    request: Request,
+    write: Write,
+    show: Show = _show_chain,
+    *,
+    made: int = 200,
+    found_at: bytes | None = None,
 ) -> Reply:
     """Do what a route does to a chain; where asked to, answer when the chain has ended.
 
-    What the key remembers is the first answer all the same, and it is repeated without a wait. It
-    is the answer too where waiting fails: what is committed is no error. `made`: the status of one
-    that has ended.
+    What the key remembers is the first answer all the same, and without a wait that is repeated;
+    who waits once more is answered as the chain stands then, be the request a repeated one or not.
+    The first answer is given where waiting fails, too: what is committed is no error. `made`: the
+    status of one that has ended; `found_at`: where those are that were there before, so that more
+    may have become of them than their chain says.
     """
     reply = await run_write(request, write)
     seconds = _read_wait(request)
-    if reply.status != 202 or not seconds or REPLAYED in reply.headers:  # noqa: PLR2004  # Accepted
-        return reply
+    if reply.status != 202 or not seconds:  # noqa: PLR2004  # Accepted
+        place = dict(reply.headers).get(b"location", b"")
+        if reply.status != made or REPLAYED in reply.headers:
+            return reply
+        if found_at is None or not place.startswith(found_at):
+            return reply
+        seconds = 0
     try:
         return await _wait_for_end(request, reply, seconds, show, made)
     except Exception as error:  # noqa: BLE001  # whatever it is, the effect is there
@@ -216,5 +228,6 @@ async def _wait_for_end(
             reached = chain.number
     if chain is None:
         return reply
-    headers = (*reply.headers, _APPLIED)
-    return Reply(made if chain.is_ended else 202, encode(show(chain, context)), headers)
+    headers = (*reply.headers, _APPLIED) if seconds else reply.headers
+    status = made if chain.is_ended else 202
+    return Reply(status, encode(await show(chain, context)), headers)

@@ -12,16 +12,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
+from msgspec.structs import replace
 
 from catena.api.bodies import Body, decode
 from catena.api.problems import PROBLEM_JSON, problem_of_error, problem_of_refusal
 from catena.api.views import encode
 from catena.auth.scopes import may
-from catena.chains.refusals import ChainRefused
+from catena.chains.refusals import ChainRefusal, ChainRefused
 from catena.chains.step_types import Catalogue
 from catena.errors import CatenaError, Forbidden, InvalidIdempotencyKey
 from catena.journal import Answer, Operation, Piece
-from catena.ledger.refusals import Refusal
+from catena.ledger.refusals import Refusal, RefusalCode
 from catena.money import ISO_CURRENCIES, Currency, define_asset, iso_currency
 from catena.settings import LIMITS
 
@@ -86,21 +87,24 @@ class Context(NamedTuple):
 class Write(NamedTuple):
     """A route that writes: what it takes, what it asks of the journal, how it answers.
 
-    `scope`: what the caller needs; None when `build` asks for it. `atomic` decides from the
+    `build`: of the request and its context, and of what a route may bind to it. `scope`: what the
+    caller needs; None when `build` asks for it. `atomic` decides from the
     request whether its operations stand or fall together. `conditional`: it changes what was read,
     so it comes with If-Match instead of an Idempotency-Key. `explain` says of a refusal where in
-    the request its reasons are, as JSON pointers and sentences.
+    the request its reasons are, as JSON pointers and sentences; `words`: title and detail of those
+    that callers are told in other words than those of chains.
     """
 
     name: str
     model: type[Body]
     scope: str | None
-    build: Callable[[Any, Context], Sequence[Operation]]
+    build: Callable[..., Sequence[Operation]]
     render: Callable[[Sequence[Result], Context], Reply]
     atomic: Callable[[Any], bool] = lambda _: True
     body_bytes: int = LIMITS.body_bytes
     conditional: bool = False
     explain: Callable[[Any, ChainRefused], Sequence[tuple[str, str]]] = lambda *_: ()
+    words: Mapping[RefusalCode | ChainRefusal, tuple[str, str]] = {}
 
 
 def require(caller: Caller, scope: str) -> None:
@@ -192,6 +196,9 @@ def _render(write: Write, context: Context, request: Body, result: Answer | Cate
         assert isinstance(refusal, Refusal | ChainRefused)  # noqa: S101  # what `refused` says
         fields = write.explain(request, refusal) if isinstance(refusal, ChainRefused) else ()
         problem = problem_of_refusal(refusal, context.request_id, operation, fields)
+        if refusal.code in write.words:
+            title, detail = write.words[refusal.code]
+            problem = replace(problem, title=title, detail=detail)
         reply = Reply(problem.status, encode(problem), (), PROBLEM_JSON)
     else:
         reply = write.render(result.results, context)

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 __all__ = [
     "NO_RETRY",
+    "Claim",
     "Definition",
     "Family",
     "Need",
@@ -122,9 +123,20 @@ class Step:
         object.__setattr__(self, "family", family_of(self.type))
 
 
+class Claim(NamedTuple):
+    """A reference that a chain has in the place of an entry of this type: unique for ever.
+
+    `content` fingerprints what was sent under it.
+    """
+
+    type: str
+    reference: str
+    content: str
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A chain before it is anything else. `currencies`: exponents of all that its steps name.
+    """A chain before it is anything else. `reference` is to search by, `claim` its alone.
 
     `open`: it is not started, and takes more steps. Metadata is JSON. Seconds.
     """
@@ -136,6 +148,7 @@ class Definition:
     metadata: Mapping[str, Any] | None = None
     timeout_seconds: float | None = None
     open: bool = False
+    claim: Claim | None = None
 
 
 def read_step(row: Mapping[str, Any]) -> Step:
@@ -198,12 +211,14 @@ def describe_definition(definition: Definition) -> dict[str, Any]:
         "metadata": definition.metadata,
         "timeout": definition.timeout_seconds,
         "open": definition.open or None,
+        "claim": definition.claim,
         "steps": [describe_step(step) for step in definition.steps],
     }
 
 
 def read_definition(row: Mapping[str, Any]) -> Definition:
     """A definition from its JSON, but for its steps: they are read as those appended later are."""
+    claim = row.get("claim")
     return Definition(
         (),
         row["type"],
@@ -212,6 +227,7 @@ def read_definition(row: Mapping[str, Any]) -> Definition:
         row.get("metadata"),
         row.get("timeout"),
         row.get("open", False),
+        None if claim is None else Claim(*claim),
     )
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from catena.db.pool import Connection
 
 __all__ = [
+    "ClaimRow",
     "ReferenceRow",
     "StoredKey",
     "load_accounts",
@@ -228,6 +229,13 @@ async def load_corrections(
     return corrections
 
 
+class ClaimRow(NamedTuple):
+    """A chain that bears a reference, as an entry would; `content` as that of a ReferenceRow."""
+
+    chain: str
+    content: str
+
+
 class ReferenceRow(NamedTuple):
     """An entry that bears a reference, with the fingerprint of what was sent under it.
 
@@ -240,7 +248,7 @@ class ReferenceRow(NamedTuple):
 
 
 _REFERENCES: Final = """
-SELECT u.type, u.reference, e.position, e.content, r.entry_id AS reversal
+SELECT u.type, u.reference, e.position, e.content, r.entry_id AS reversal, NULL AS chain_id
   FROM unnest($2::text[], $3::text[]) AS u (type, reference)
  CROSS JOIN LATERAL (
        SELECT position, content FROM entries
@@ -251,12 +259,18 @@ SELECT u.type, u.reference, e.position, e.content, r.entry_id AS reversal
         WHERE ledger_id = $1 AND position = e.position OFFSET 0) k ON true
   LEFT JOIN LATERAL (
        SELECT entry_id FROM entries
-        WHERE ledger_id = $1 AND position = k.reversal OFFSET 0) r ON true"""
+        WHERE ledger_id = $1 AND position = k.reversal OFFSET 0) r ON true
+ UNION ALL
+SELECT u.type, u.reference, NULL, c.content, NULL, c.chain_id
+  FROM unnest($2::text[], $3::text[]) AS u (type, reference)
+ CROSS JOIN LATERAL (
+       SELECT content, chain_id FROM claims
+        WHERE ledger_id = $1 AND type = u.type AND reference = u.reference OFFSET 0) c"""
 
 
 async def load_references(
     connection: Connection, ledger: int, wanted: Iterable[tuple[EntryType, str]]
-) -> dict[tuple[str, str], ReferenceRow]:
+) -> dict[tuple[str, str], ReferenceRow | ClaimRow]:
     """The references that are taken, by type and reference."""
     pairs = list(wanted)
     if not pairs:
@@ -268,7 +282,9 @@ async def load_references(
         [reference for _, reference in pairs],
     )
     return {
-        (row["type"], row["reference"]): ReferenceRow(
+        (row["type"], row["reference"]): ClaimRow(CHAIN + row["chain_id"].hex, row["content"].hex)
+        if row["chain_id"]
+        else ReferenceRow(
             row["position"],
             row["content"].hex,
             ENTRY + row["reversal"].hex if row["reversal"] else None,

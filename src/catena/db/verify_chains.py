@@ -30,7 +30,8 @@ __all__ = ["CLAIM", "CLAIMS", "find_wrong_chains"]
 
 CLAIMS: Final = (
     "chain_history, chain_order, chain_calls, chain_pivot, chain_draws, chain_ends, chain_cards,"
-    " chain_liens, chain_entries, chain_accounts, chain_names, chain_waits, chain_messages"
+    " chain_liens, chain_entries, chain_accounts, chain_names, chain_claims, chain_waits,"
+    " chain_messages"
 )
 
 CLAIM: Final = (
@@ -78,6 +79,9 @@ WITH told AS (
     SELECT chain_id, json_agg(json_build_array(gateway, reference, step))::text AS called
       FROM chain_references
      WHERE ledger_id = $1 AND chain_id BETWEEN $2 AND $3 GROUP BY chain_id
+), claimed AS (
+    SELECT chain_id, json_agg(json_build_array(type, reference, content))::text AS claims
+      FROM claims WHERE ledger_id = $1 AND chain_id BETWEEN $2 AND $3 GROUP BY chain_id
 ), awaited AS (
     SELECT chain_id, array_agg(correlation) AS correlations
       FROM correlations WHERE ledger_id = $1 AND chain_id BETWEEN $2 AND $3 GROUP BY chain_id
@@ -90,7 +94,7 @@ SELECT *
   FROM told FULL JOIN cards USING (chain_id) FULL JOIN held USING (chain_id)
   FULL JOIN posted USING (chain_id) FULL JOIN named USING (chain_id)
   FULL JOIN referred USING (chain_id) FULL JOIN awaited USING (chain_id)
-  FULL JOIN given USING (chain_id)"""
+  FULL JOIN given USING (chain_id) FULL JOIN claimed USING (chain_id)"""
 
 Row = Mapping[str, Any]
 
@@ -114,6 +118,7 @@ def _judge_chain(row: asyncpg.Record) -> Iterator[Row]:
         yield from _compare_entries(fold.chain, row)
         yield from _compare_accounts(fold, row)
         yield from _compare_names(fold.chain, row)
+        yield from _compare_claims(fold.chain, row)
         yield from _compare_waits(fold.chain, row)
         yield from _compare_messages(fold.chain, row)
 
@@ -306,6 +311,17 @@ def _compare_names(chain: Chain, row: asyncpg.Record) -> Iterator[Row]:
     for gateway, reference, step in sorted(references_of(chain) - found):
         told = f"{reference} of {gateway} noted for {step}"
         yield _tell("chain_names", "chain", chain.id, None, told, "not noted")
+
+
+def _compare_claims(chain: Chain, row: asyncpg.Record) -> Iterator[Row]:
+    """The reference that it has in the place of an entry is noted as its, and no other is."""
+    claim = chain.definition.claim
+    expected = set() if claim is None else {(*claim[:2], str(UUID(claim.content)))}
+    found = {tuple(noted) for noted in json.loads(row["claims"] or "[]")}
+    if expected != found:
+        words = [", ".join(sorted(" ".join(one) for one in both)) for both in (expected, found)]
+        told = [text or "none" for text in words]
+        yield _tell("chain_claims", "chain", chain.id, None, *told)
 
 
 # --- waits and messages ------------------------------------------------------------------------

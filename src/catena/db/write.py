@@ -32,6 +32,7 @@ _DECIDE_AGAIN: Final = frozenset(
         "never_in_the_future",
         "entries_by_reference",
         "accounts_by_role",
+        "claims_pkey",
         "inbox_pkey",
         "notices_pkey",
     }

@@ -21,7 +21,7 @@ _TRIES: Final = Retry(20, first_seconds=0.5, cap_seconds=60.0)
 
 class RefundTerms(NamedTuple):
     """What is asked for. `deposit`: its chain; `account` the wallet, `entry` what credited it;
-    `charge`: what the gateway calls what is given back. Minor units.
+    `charge`: what the gateway calls what is given back. Minor units. `reference`: the caller's.
     """
 
     gateway: str
@@ -32,11 +32,16 @@ class RefundTerms(NamedTuple):
     amount: int
     currency: str
     note: str | None = None
+    reference: str | None = None
 
 
 def define_refund(terms: RefundTerms) -> Definition:
     """The chain of a refund."""
-    back = Step("give_back", "refund", {"entry_id": terms.entry, "amount": terms.amount})
+    wallet: dict[str, object] = {"entry_id": terms.entry, "amount": terms.amount}
+    metadata = {"deposit_id": terms.deposit, "account_id": terms.account}
+    if terms.reference is not None:
+        wallet["reference"] = metadata["reference"] = terms.reference
+    back = Step("give_back", "refund", wallet)
     inputs: dict[str, object] = {
         "gateway": terms.gateway,
         "charge": terms.charge,
@@ -56,5 +61,4 @@ def define_refund(terms: RefundTerms) -> Definition:
         (Need("refund"),),
         reference={"cel": "steps.refund.reference"},
     )
-    metadata = {"deposit_id": terms.deposit, "account_id": terms.account}
     return Definition([back, refund, out], REFUND, terms.deposit, metadata=metadata)

@@ -19,7 +19,7 @@ from catena.db.load_chains import load_chains_at
 from catena.errors import CatenaError, IdempotencyKeyReused
 from catena.ids import ACCOUNT, CHAIN, ENTRY, Numbering
 from catena.journal.book import Decided
-from catena.journal.cards import ChainMoved, Unchanged
+from catena.journal.cards import ChainFound, ChainMoved, Unchanged
 from catena.journal.decide import Decision
 from catena.journal.operations import (
     ITEM_EVENTS,
@@ -73,6 +73,8 @@ def describe_exceptions(decisions: Sequence[Decision]) -> str | None:
                 exceptions[str(index)] = {"position": position}
                 if reversal is not None:
                     exceptions[str(index)] = {"position": position, "reversed_by": reversal}
+            case ChainFound():
+                exceptions[str(index)] = {"position": decision.position}
             case Unchanged():
                 pass  # only what has no key may find nothing to do
             case Refusal() | ChainRefused():
@@ -106,6 +108,8 @@ def build_result(
             return decision
         case ChainMoved():
             return ChainResult(partial(decision.read, base, at, numbering), decision.value)
+        case ChainFound():
+            return ChainResult(decision.read)
         case Unchanged(value=value):
             return ChainResult(None, value)
         case ReferenceRow(position=position, reversal=reversal):

@@ -11,6 +11,7 @@ from catena.chains.refusals import ChainRefused
 from catena.chains.states import ChainState
 from catena.db.inbox import find_waiting, load_inbox, load_messages
 from catena.db.load import (
+    ClaimRow,
     ReferenceRow,
     load_accounts,
     load_assets,
@@ -217,13 +218,23 @@ class Attempt:
         if needs.corrected:
             book.corrections = await load_corrections(connection, number, book.entries)
         if needs.references:
-            book.references.update(await load_references(connection, number, needs.references))
+            await self._load_references(connection)
         if needs.changed:
             book.profiles = await load_profiles(connection, number, needs.changed)
         if needs.closed:
             # One more than may end in this commit.
             limit = len(needs.chains) + 1
             book.named = await find_running(connection, number, needs.closed, limit)
+
+    async def _load_references(self, connection: Connection) -> None:
+        """Read what bears the references already: entries, and chains in the place of some."""
+        book, number = self._book, self._ledger.number
+        found = await load_references(connection, number, self._needs.references)
+        book.references.update(found)
+        chains = [row.chain for row in found.values() if isinstance(row, ClaimRow)]
+        if chains:
+            loaded = await load_chains(connection, number, chains)
+            book.claimants = {id: one.chain for id, one in loaded.items()}
 
     async def _load_news(self, connection: Connection) -> None:
         """Read what is known of messages, who waits for them, of notices, and of items."""

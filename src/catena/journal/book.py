@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from catena.chains.states import CHAIN_ENDS
 from catena.db.inbox import Message, Received
-from catena.db.load import ReferenceRow
+from catena.db.load import ClaimRow, ReferenceRow
 from catena.db.notices import Heard
 from catena.db.reconciliation_rows import ItemCard
 from catena.db.write import WriteSet
 from catena.ids import position_of
-from catena.journal.cards import Cards, OpenChains
+from catena.journal.cards import Cards, ChainFound, ChainMoved, OpenChains
 from catena.ledger.accounts import (
     Account,
     open_system_account,
@@ -26,16 +26,18 @@ from catena.ledger.corrections import (
     record_correction,
     sum_refunded,
 )
-from catena.ledger.entries import Draft, Entry, Line
+from catena.ledger.entries import Draft, Entry, Line, refuse_entry
 from catena.ledger.refusals import Refusal, RefusalCode
 from catena.ledger.terms import Profile
 
 if TYPE_CHECKING:
+    from catena.chains.chain import Chain
+    from catena.chains.definition import Claim
     from catena.chains.states import ChainState
     from catena.db.installation import Ledger
     from catena.journal.operations import ItemChanged, Taken
 
-__all__ = ["Book", "Decided"]
+__all__ = ["Book", "Claimed", "Decided"]
 
 
 class Decided:
@@ -51,6 +53,13 @@ class Decided:
         self.content = content
 
 
+class Claimed(NamedTuple):
+    """A chain of this commit that bears a reference: the operation that made it."""
+
+    content: str
+    moved: ChainMoved
+
+
 class Book:
     """The rows of one commit, as its decisions leave them.
 
@@ -58,6 +67,7 @@ class Book:
     it was read, with the chain.
     `inbox`: messages that were taken in before, and who was given them; `messages` those that wait
     for a chain; `notices`: what gateways had said before; `items`: of reconciliation's work list.
+    `claimants`: chains that bear references, as they were read.
     `chain_states` are those of chains whose entries are corrected by others. `room`: calls that
     this commit may still begin.
     """
@@ -68,6 +78,7 @@ class Book:
         "cards",
         "chain_states",
         "chains",
+        "claimants",
         "corrections",
         "entries",
         "inbox",
@@ -97,7 +108,8 @@ class Book:
         self.touched: dict[str, Account] = {}
         self.entries: dict[str, Entry] = {}
         self.corrections: dict[str, Correction] = {}
-        self.references: dict[tuple[str, str], ReferenceRow | Decided] = {}
+        self.references: dict[tuple[str, str], ReferenceRow | Decided | ClaimRow | Claimed] = {}
+        self.claimants: dict[str, Chain] = {}
         self.profiles: dict[str, Profile] = {}
         self.opened: set[str] = set()
         self.chains = OpenChains()
@@ -106,6 +118,41 @@ class Book:
         self.notices: dict[tuple[str, str], Heard] = {}
         self.items: dict[str, ItemCard] = {}
         self.chain_states: dict[str, ChainState] = {}
+
+    def find_reference(self, draft: Draft) -> ReferenceRow | Decided | Refusal | None:
+        """What bears the draft's reference already, if it is the same; None: nothing does."""
+        found = self.references.get((draft.type, draft.reference or ""))
+        if found is None:
+            return None
+        if isinstance(found, ClaimRow | Claimed) or found.content != draft.content:
+            return Refusal(RefusalCode.REFERENCE_CONFLICT)
+        return found
+
+    def find_claimant(self, claim: Claim) -> ChainFound | ChainMoved | Refusal | None:
+        """The chain that has claimed the same; None: nothing bears the reference."""
+        taken = self.references.get((claim.type, claim.reference))
+        if taken is None:
+            return None
+        if isinstance(taken, ReferenceRow | Decided) or taken.content != claim.content:
+            return Refusal(RefusalCode.REFERENCE_CONFLICT)
+        if isinstance(taken, Claimed):
+            return taken.moved._replace(made=None)
+        return ChainFound(self.claimants[taken.chain])
+
+    def refuse(self, draft: Draft, amount: int | None) -> Refusal | None:
+        """Why this entry could not be posted now; `amount` minor units of a refund, or all."""
+        if draft.corrects is not None:
+            correction = self.correct(draft, amount)
+            if isinstance(correction, Refusal):
+                return correction
+            draft = correction
+        for role, currency in draft.system:
+            self.ensure_system_account(role, currency)
+        refusal = refuse_entry(draft, self.accounts, self.now)
+        if refusal is not None:
+            self.touch(draft.lines)
+        self.drop_unused(draft)
+        return refusal
 
     def is_in_use(self, account: str) -> bool:
         """Whether a chain names the account that runs as this commit leaves it."""

@@ -11,7 +11,7 @@ from catena.chains.chain import Chain
 from catena.chains.history import Record
 from catena.chains.needs import references_of
 from catena.chains.step_types import Call, Catalogue
-from catena.ids import EVENT, Numbering
+from catena.ids import EVENT, Numbering, position_of
 from catena.journal.chain_rows import (
     accounts_of,
     correlations_of,
@@ -33,6 +33,7 @@ __all__ = [
     "PENDING",
     "Begun",
     "Cards",
+    "ChainFound",
     "ChainMoved",
     "OpenChain",
     "OpenChains",
@@ -118,6 +119,21 @@ class ChainMoved(NamedTuple):
                 for record in self.records
             ],
         )
+
+
+class ChainFound(NamedTuple):
+    """A chain that was there already, under the same reference with the same content."""
+
+    chain: Chain
+
+    @property
+    def position(self) -> int:
+        """Of its last event when it was read."""
+        return position_of(self.chain.history[-1].id or "")
+
+    def read(self) -> Chain:
+        """The chain as it was read."""
+        return Chain(self.chain.id, self.chain.history)
 
 
 class Unchanged(NamedTuple):

@@ -105,7 +105,7 @@ def describe_lien(lien: Lien) -> dict[str, Any]:
 
 
 def describe_places(opened: OpenChain) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Where the chain is found: by accounts that it names, and by what it waits for."""
+    """Where the chain is found: by accounts, by names and references, and by what it waits for."""
     id = opened.chain.id[-32:]
     for account in (accounts_of(opened.chain) | opened.posted) - opened.named:
         yield "chain_accounts", {"account_id": account[-32:], "chain_id": id}
@@ -115,6 +115,9 @@ def describe_places(opened: OpenChain) -> Iterator[tuple[str, dict[str, Any]]]:
     for correlation in opened.waiting ^ correlations_of(opened.chain):
         waits = correlation not in opened.waiting
         yield "correlations", {"chain_id": id, "correlation": correlation, "waits": waits}
+    claim = opened.chain.definition.claim
+    if claim is not None and not opened.read:
+        yield "claims", {**claim._asdict(), "chain_id": id}
 
 
 def describe_liens(opened: OpenChain, now: dt.datetime) -> Iterator[dict[str, Any]]:

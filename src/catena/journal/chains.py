@@ -21,10 +21,10 @@ from catena.chains.waits import find_wait, signal_of
 from catena.clock import monotonic
 from catena.db.inbox import Message
 from catena.db.write import WriteSet
-from catena.journal.book import Book
-from catena.journal.cards import Begun, ChainMoved, OpenChain, Unchanged
+from catena.journal.book import Book, Claimed
+from catena.journal.cards import Begun, ChainFound, ChainMoved, OpenChain, Unchanged
 from catena.journal.chain_books import ChainBooks
-from catena.journal.operations import CreateChain, RunChain
+from catena.journal.operations import CreateChain, RefundEntry, RunChain
 from catena.ledger.refusals import Refusal
 
 __all__ = ["close_chain", "decide_chain", "decide_creation", "deliver"]
@@ -32,9 +32,15 @@ __all__ = ["close_chain", "decide_chain", "decide_creation", "deliver"]
 
 def decide_creation(
     operation: CreateChain, book: Book, work: WriteSet
-) -> ChainMoved | ChainRefused:
+) -> ChainMoved | ChainFound | ChainRefused | Refusal:
     """Make a chain, and run it to its first wall unless it is open."""
-    definition = operation.definition
+    definition, instead = operation.definition, operation.instead
+    found = None if definition.claim is None else book.find_claimant(definition.claim)
+    if found is None and instead is not None:
+        amount = instead.amount if isinstance(instead, RefundEntry) else None
+        found = book.refuse(instead.draft, amount)
+    if found is not None:
+        return found
     flaws = list(_find_flaws(operation, book))
     if flaws:
         return ChainRefused(ChainRefusal.INVALID_CHAIN, flaws=flaws)
@@ -48,7 +54,10 @@ def decide_creation(
         # None of them may be closed at this very moment.
         for account in named_accounts(definition.steps):
             books.account(account)
-    return close_chain(opened, books, work, offset, None)
+    moved = close_chain(opened, books, work, offset, None)
+    if definition.claim is not None:
+        book.references[definition.claim[:2]] = Claimed(definition.claim.content, moved)
+    return moved
 
 
 def _find_flaws(operation: CreateChain, book: Book) -> Iterator[Flaw]:
@@ -61,7 +70,7 @@ def _find_flaws(operation: CreateChain, book: Book) -> Iterator[Flaw]:
 
 def decide_chain(
     operation: RunChain, book: Book, work: WriteSet
-) -> ChainMoved | Unchanged | ChainRefused | Refusal:
+) -> ChainMoved | ChainFound | Unchanged | ChainRefused | Refusal:
     """Do something to a chain, under its version and, for work that was taken, its fence."""
     opened = book.chains.find(operation.chain)
     if opened is None:
@@ -99,7 +108,7 @@ def decide_chain(
 
 def _make_good(
     operation: RunChain, chain: Chain, book: Book, work: WriteSet
-) -> ChainMoved | Unchanged | ChainRefused:
+) -> ChainMoved | ChainFound | Unchanged | ChainRefused | Refusal:
     """An answer that came too late is not dropped where it says that something was done."""
     if operation.stray is None:
         return Unchanged()

@@ -16,7 +16,7 @@ from catena.db.load import ReferenceRow
 from catena.db.write import WriteSet
 from catena.ids import position_of
 from catena.journal.book import Book, Decided
-from catena.journal.cards import ChainMoved, Unchanged
+from catena.journal.cards import ChainFound, ChainMoved, Unchanged
 from catena.journal.chains import decide_chain, decide_creation
 from catena.journal.messages import decide_message
 from catena.journal.notices import decide_notice
@@ -51,7 +51,7 @@ from catena.ledger.terms import Profile, change_terms, refuse_change
 __all__ = ["Decision", "decide", "decide_together", "finish"]
 
 
-Decision = Decided | ReferenceRow | Refusal | ChainMoved | Unchanged | ChainRefused
+Decision = Decided | ReferenceRow | Refusal | ChainMoved | ChainFound | Unchanged | ChainRefused
 """A ReferenceRow: the entry was there already, under the same reference with the same content."""
 
 
@@ -62,7 +62,7 @@ def decide(operation: Operation, book: Book, work: WriteSet) -> Decision:
 
 def _decide_post(operation: PostEntry, book: Book, work: WriteSet) -> Decision:
     draft = operation.draft
-    found = _find_reference(draft, book)
+    found = book.find_reference(draft)
     if found is not None:
         return found
     for role, currency in draft.system:
@@ -71,17 +71,6 @@ def _decide_post(operation: PostEntry, book: Book, work: WriteSet) -> Decision:
     if isinstance(decision, Refusal):
         book.drop_unused(draft)
     return decision
-
-
-def _find_reference(draft: Draft, book: Book) -> Decision | None:
-    if draft.reference is None:
-        return None
-    taken = book.references.get((draft.type, draft.reference))
-    if taken is None:
-        return None
-    if taken.content != draft.content:
-        return Refusal(RefusalCode.REFERENCE_CONFLICT)
-    return taken
 
 
 def _post(draft: Draft, book: Book, work: WriteSet) -> Decision:
@@ -109,7 +98,7 @@ def _decide_refund(operation: RefundEntry, book: Book, work: WriteSet) -> Decisi
 
 
 def _correct(draft: Draft, amount: int | None, book: Book, work: WriteSet) -> Decision:
-    found = _find_reference(draft, book)
+    found = book.find_reference(draft)
     if found is not None:
         return found
     correction = book.correct(draft, amount)
@@ -161,7 +150,7 @@ def _decide_change(operation: ChangeAccount, book: Book, work: WriteSet) -> Deci
 def _decide_item(operation: ChangeItem, book: Book, work: WriteSet) -> Decision:
     """The entry first, if there is one: what it is refused for refuses the change."""
     card, draft = book.items.get(operation.item), operation.draft
-    found = None if draft is None else _find_reference(draft, book)
+    found = None if draft is None else book.find_reference(draft)
     if found is not None:
         return found
     if card is None or card.state not in operation.allowed:

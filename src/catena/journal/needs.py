@@ -108,6 +108,11 @@ class Needs:
                 self.accounts.update(system_accounts(steps, ledger_id))
                 self.corrected.update(named_entries(steps))
                 self.assets.update(named_assets(steps))
+                claim = operation.definition.claim
+                if claim is not None:
+                    self.references.add((EntryType(claim.type), claim.reference))
+                if operation.instead is not None:
+                    self._add_entry(operation.instead.draft, ledger_id)
             elif isinstance(operation, RunChain):
                 self._add_run(operation)
             elif isinstance(operation, TakeNotice):

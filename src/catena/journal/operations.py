@@ -75,11 +75,16 @@ class ChangeAccount(NamedTuple):
 
 
 class CreateChain(NamedTuple):
-    """Make this chain, and run it unless it is open. `by`: who asked."""
+    """Make this chain, and run it unless it is open. `by`: who asked.
+
+    `instead`: the entry that it posts by and by: what that would be refused for now refuses the
+    chain.
+    """
 
     chain: str
     definition: Definition
     by: str | None = None
+    instead: PostEntry | RefundEntry | None = None
 
 
 class RunChain(NamedTuple):

@@ -35,6 +35,41 @@ CREATE TABLE chain_references (
 );
 CREATE INDEX chain_references_by_chain ON chain_references (ledger_id, chain_id);
 
+-- References that chains hold as the entries would that they stand for: each once, for ever.
+CREATE TABLE claims (
+    ledger_id integer NOT NULL,
+    type      text NOT NULL,             -- of those entries
+    reference text NOT NULL,
+    content   uuid NOT NULL,             -- of what was sent under the reference
+    chain_id  uuid NOT NULL,
+    PRIMARY KEY (ledger_id, type, reference)
+);
+CREATE INDEX claims_by_chain ON claims (ledger_id, chain_id);
+
+CREATE INDEX chains_of_gateways ON chains (ledger_id, type, chain_id)
+    WHERE starts_with(type, 'gateway.');
+
+-- The references of chains' entries are to search by.
+CREATE INDEX entries_of_chains_by_reference ON entries (ledger_id, reference, position)
+    WHERE reference IS NOT NULL AND chain_id IS NOT NULL;
+
+CREATE FUNCTION journal_write_claims(p_ledger integer, p_rest jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = catena, pg_temp AS $$
+BEGIN
+    INSERT INTO claims (ledger_id, type, reference, content, chain_id)
+    SELECT p_ledger, c.type, c.reference, c.content, c.chain_id
+      FROM jsonb_to_recordset(p_rest -> 'claims')
+           AS c (type text, reference text, content uuid, chain_id uuid);
+    -- Under the lock of the ledger's position: whatever was committed before is seen.
+    PERFORM FROM jsonb_to_recordset(p_rest -> 'claims') AS c (type text, reference text)
+      JOIN entries e ON e.ledger_id = p_ledger AND e.type = c.type AND e.reference = c.reference
+                    AND e.chain_id IS NULL;
+    IF FOUND THEN
+        RAISE EXCEPTION 'an entry has taken this reference' USING ERRCODE = 'CT001';
+    END IF;
+END
+$$;
+
 CREATE FUNCTION journal_write_notices(p_ledger integer, at timestamptz, p_rest jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = catena, pg_temp AS $$
 DECLARE
@@ -81,8 +116,11 @@ BEGIN
     IF p_rest ?| '{notices,matched_notices,references}' THEN
         PERFORM journal_write_notices(p_ledger, at, p_rest);
     END IF;
+    IF p_rest ? 'claims' THEN
+        PERFORM journal_write_claims(p_ledger, p_rest);
+    END IF;
 END
 $$;
 
-GRANT SELECT ON notices, chain_references TO catena_service;
-REVOKE ALL ON FUNCTION journal_write_notices FROM public;
+GRANT SELECT ON notices, chain_references, claims TO catena_service;
+REVOKE ALL ON FUNCTION journal_write_notices, journal_write_claims FROM public;

@@ -272,6 +272,9 @@ BEGIN
     IF p_rest ?| '{notices,matched_notices,references}' THEN
         PERFORM journal_write_notices(p_ledger, at, p_rest);
     END IF;
+    IF p_rest ? 'claims' THEN
+        PERFORM journal_write_claims(p_ledger, p_rest);
+    END IF;
     IF p_rest ? 'item_changes' THEN
         PERFORM journal_write_items(p_ledger, p_high, p_low, base, at, p_rest);
     END IF;

@@ -50,13 +50,13 @@ class ChainRow(NamedTuple):
 class ChainFilter(NamedTuple):
     """What listed chains have in common; None: whatever. `states`: one of them, or none for all.
 
-    `account`: one that they name. Made in [`start`, `end`).
+    `accounts`: they name one of these. Made in [`start`, `end`).
     """
 
     states: Sequence[ChainState] = ()
     type: str | None = None
     reference: str | None = None
-    account: str | None = None
+    accounts: Sequence[str] | None = None
     parked: bool | None = None
     start: dt.datetime | None = None
     end: dt.datetime | None = None
@@ -76,6 +76,12 @@ _COLUMNS: Final = """c.chain_id, c.events, c.state, c.type, c.reference, c.parke
 _ALL: Final = ("chains", "$5::text IS NULL")
 _BY_REFERENCE: Final = ("chains", "reference = $5")
 _BY_ACCOUNT: Final = ("chain_accounts", "account_id = $5::uuid")
+_BY_ACCOUNTS: Final = (
+    """(SELECT DISTINCT ledger_id, chain_id FROM chain_accounts
+         WHERE ledger_id = $1 AND account_id = ANY (string_to_array($5, ' ')::uuid[])) one""",
+    "true",
+)
+_OF_GATEWAYS: Final = ("chains", "type = $5 AND starts_with(type, 'gateway.')")
 _PARKED: Final = ("chains", "parked AND $5::text IS NULL")
 _ALIVE: Final = ("chains", "state NOT IN ('completed', 'rolled_back') AND state = $5")
 
@@ -146,12 +152,15 @@ def _choose_way(wanted: ChainFilter) -> tuple[tuple[str, str], str | None]:
     """The way that passes the fewest chains, and its key."""
     if wanted.reference is not None:
         return _BY_REFERENCE, wanted.reference
-    if wanted.account is not None:
-        return _BY_ACCOUNT, wanted.account[5:]
+    if wanted.accounts is not None:
+        way = _BY_ACCOUNT if len(wanted.accounts) == 1 else _BY_ACCOUNTS
+        return way, " ".join(account[5:] for account in wanted.accounts)
     if wanted.parked:
         return _PARKED, None
     if len(wanted.states) == 1 and wanted.states[0] not in CHAIN_ENDS:
         return _ALIVE, wanted.states[0]
+    if wanted.type is not None and wanted.type.startswith("gateway."):
+        return _OF_GATEWAYS, wanted.type
     return _ALL, None
 
 

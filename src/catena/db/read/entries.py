@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from catena.db.load import load_entries, load_references
+from catena.db.load import ReferenceRow, load_entries, load_references
 from catena.ids import POSITION_MAX, position_of
 from catena.ledger.entries import Entry, EntryType
 
@@ -61,25 +61,42 @@ async def read_entry(connection: Connection, ledger: int, id: str) -> EntryRow |
 async def find_entry_by_reference(
     connection: Connection, ledger: int, type: EntryType, reference: str
 ) -> EntryRow | None:
-    """The one entry of this type that bears the reference, or None."""
-    found = await load_references(connection, ledger, [(type, reference)])
-    rows = await _load_rows(connection, ledger, [row.position for row in found.values()])
+    """The one entry of this type that bears the reference, or None; a chain's bears none."""
+    found = (await load_references(connection, ledger, [(type, reference)])).values()
+    places = [row.position for row in found if isinstance(row, ReferenceRow)]
+    rows = await _load_rows(connection, ledger, places)
     return rows[0] if rows else None
 
 
-# Looks at $3 entries from position $2 on, and gives the first $4 of those with one of the types.
+# Which entries a list goes through: $3 of them at most, from position $2 on. Those of chains share
+# a reference with others; of the rest each has its own within its type.
+_ALL: Final = """
+SELECT position, type FROM entries
+ WHERE ledger_id = $1 AND position >= $2 AND $4::text IS NULL
+ ORDER BY position ASC LIMIT $3"""
+_BY_REFERENCE: Final = """
+SELECT position, type FROM (
+       (SELECT position, type FROM entries
+         WHERE ledger_id = $1 AND position >= $2 AND reference = $4 AND chain_id IS NOT NULL
+         ORDER BY position ASC LIMIT $3)
+        UNION ALL
+       SELECT e.position, e.type FROM unnest($5::text[]) AS u (type)
+        CROSS JOIN LATERAL (
+              SELECT position, type FROM entries
+               WHERE ledger_id = $1 AND type = u.type AND reference = $4 AND chain_id IS NULL
+                 AND position >= $2 OFFSET 0) e) r
+ ORDER BY position ASC LIMIT $3"""
+
+# The first $6 of those with one of the types.
 _LIST: Final = """
-SELECT e.position
-  FROM (SELECT position, type FROM entries
-         WHERE ledger_id = $1 AND position >= $2
-         ORDER BY position ASC LIMIT $3) e
- WHERE e.type = ANY ($5::text[])
- ORDER BY e.position ASC LIMIT $4"""
+SELECT position FROM ({walk}) e
+ WHERE type = ANY ($5::text[])
+ ORDER BY position ASC LIMIT $6"""
 
 # The last entry that the list above looked at, unless it came to the end.
 _LOOKED_AT: Final = """
-SELECT position FROM entries
- WHERE ledger_id = $1 AND position >= $2
+SELECT position FROM ({walk}) e
+ WHERE $5::text[] IS NOT NULL
  ORDER BY position ASC OFFSET $3 - 1 LIMIT 1"""
 
 
@@ -100,23 +117,19 @@ async def list_entries(
     if start is None:
         start = POSITION_MAX if descending else 0
     types = list(wanted.types or EntryType)
-    step = -1 if descending else 1
-    if wanted.reference is not None:
-        pairs = [(type, wanted.reference) for type in types]
-        found = await load_references(connection, ledger, pairs)
-        ahead = (row.position for row in found.values() if (row.position - start) * step >= 0)
-        positions = sorted(ahead, reverse=descending)
-        last = None
-    else:
-        walk = (ledger, start, look_at)
-        rows = await connection.fetch(_turn(_LIST, descending), *walk, limit + 1, types)
-        positions = [row["position"] for row in rows]
-        short = len(positions) <= limit
-        last = await connection.fetchval(_turn(_LOOKED_AT, descending), *walk) if short else None
+    walk = (ledger, start, look_at, wanted.reference, types)
+    way = _ALL if wanted.reference is None else _BY_REFERENCE
+    statement = _turn(_LIST.format(walk=way), descending)
+    rows = await connection.fetch(statement, *walk, limit + 1)
+    positions = [row["position"] for row in rows]
+    last = None
+    if len(positions) <= limit:
+        statement = _turn(_LOOKED_AT.format(walk=way), descending)
+        last = await connection.fetchval(statement, *walk)
     if len(positions) > limit:
         last = positions[limit - 1]
     items = await _load_rows(connection, ledger, positions[:limit])
-    return EntryPage(items, None if last is None else last + step)
+    return EntryPage(items, None if last is None else last + (-1 if descending else 1))
 
 
 def _turn(statement: str, descending: bool) -> str:  # noqa: FBT001  # private, and plain here

@@ -1,0 +1,69 @@
+"""What the pages of deposits and withdrawals add to those of chains: wallets, and what followed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from catena.chains.chain import Chain
+from catena.db.load_chains import load_chains
+from catena.ids import ACCOUNT, CHAIN, position_of
+
+if TYPE_CHECKING:
+    from catena.db.pool import Connection
+
+__all__ = ["Corrected", "find_wallets", "read_chains", "read_corrected", "read_followers"]
+
+
+class Corrected(NamedTuple):
+    """How much of an entry is refunded (minor units), and whether a reversal of it is in force."""
+
+    refunded: int
+    is_reversed: bool
+
+
+async def read_chains(connection: Connection, ledger: int, ids: Sequence[str]) -> list[Chain]:
+    """The chains as their histories have them, in this order."""
+    loaded = await load_chains(connection, ledger, ids)
+    return [loaded[id].chain for id in ids if id in loaded]
+
+
+async def find_wallets(connection: Connection, ledger: int, user: str) -> list[str]:
+    """The ids of the accounts of a user."""
+    rows = await connection.fetch(
+        "SELECT account_id FROM accounts WHERE ledger_id = $1 AND user_id = $2", ledger, user
+    )
+    return [ACCOUNT + row["account_id"].hex for row in rows]
+
+
+async def read_corrected(
+    connection: Connection, ledger: int, entries: Iterable[str]
+) -> dict[str, Corrected]:
+    """What corrects those of the entries that anything does."""
+    by_position = {position_of(id): id for id in entries}
+    rows = await connection.fetch(
+        "SELECT position, refunded, reversal IS NOT NULL AS reversed FROM corrections"
+        " WHERE ledger_id = $1 AND position = ANY ($2::bigint[])",
+        ledger,
+        list(by_position),
+    )
+    return {by_position[row["position"]]: Corrected(*row[1:]) for row in rows}
+
+
+_FOLLOWERS: Final = """
+SELECT c.chain_id
+  FROM unnest($2::text[]) AS u (reference)
+ CROSS JOIN LATERAL (
+       SELECT chain_id FROM chains
+        WHERE ledger_id = $1 AND reference = u.reference AND type = ANY ($3::text[]) OFFSET 0) c"""
+
+
+async def read_followers(
+    connection: Connection, ledger: int, chains: Sequence[str], types: Sequence[str]
+) -> dict[str, list[Chain]]:
+    """The chains of these types whose reference is one of these chains, by that."""
+    rows = await connection.fetch(_FOLLOWERS, ledger, chains, types)
+    found: dict[str, list[Chain]] = {}
+    for chain in await read_chains(connection, ledger, [CHAIN + r["chain_id"].hex for r in rows]):
+        found.setdefault(chain.definition.reference or "", []).append(chain)
+    return found
