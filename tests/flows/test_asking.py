@@ -131,7 +131,7 @@ def test_who_earns_a_fee_must_be_there(shop: Shop) -> None:
     nothing = {"type": "percentage", "name": "desk", "rate": "0", "account_id": NOBODY}
     answer = shop.service.post("/v1/deposits", body_of(wallet, card(), fees=[nothing]))
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_chain")
-    assert answer.json()["title"] == "The deposit cannot be made as it is asked for"
+    assert answer.json()["detail"].startswith("The deposit cannot be made")
     assert calls(shop) == before
 
 
@@ -156,7 +156,7 @@ def test_refusals_speak_of_what_was_asked_for(shop: Shop) -> None:
     for thing, what in ((deposit, "deposit"), (ended, "withdrawal")):
         problem = shop.command(thing, "cancel", reason="too late").json()
         assert (problem["code"], problem["chain_id"]) == ("chain_ended", thing["chain_id"])
-        assert problem["title"] == f"The {what} has come to its end"
+        assert problem["detail"].startswith(f"The {what} has come to its end")
         assert "chain" not in problem["detail"]
 
 
@@ -272,9 +272,13 @@ def two(
                 shop.prove()
 
 
-@pytest.mark.parametrize("rival", ["nobody", "another amount", "by hand"] * 3)
-def test_one_reference_is_one_charge_whoever_asks(two: tuple[Shop, Client], rival: str) -> None:
+@pytest.mark.parametrize("again", range(3))
+@pytest.mark.parametrize("rival", ["nobody", "another amount", "by hand"])
+def test_one_reference_is_one_charge_whoever_asks(
+    two: tuple[Shop, Client], rival: str, again: int
+) -> None:
     """Many at once, by way of two processes, with keys of their own: the first has it."""
+    del again
     shop, other = two
     wallet, reference = shop.funded(), uuid4().hex
     body = body_of(wallet, card(), reference=reference)

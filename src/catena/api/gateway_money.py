@@ -312,30 +312,25 @@ def _render_same(results: Sequence[Result], context: Context, show: _Show) -> Re
     return Reply(200, encode(show(chain, context.ledger.id)))
 
 
-def _words(what: str) -> Mapping[RefusalCode | ChainRefusal, tuple[str, str]]:
+def _words(what: str) -> Mapping[RefusalCode | ChainRefusal, str]:
     """What refuses it, told to who has asked for no chain."""
     return {
         ChainRefusal.INVALID_CHAIN: (
-            f"The {what} cannot be made as it is asked for",
-            "An account that it names is not there, or is closed.",
+            f"The {what} cannot be made: an account that it names is not there, or is closed."
         ),
         ChainRefusal.CHAIN_ENDED: (
-            f"The {what} has come to its end",
-            "Nothing can be done to it any more; its `state` says how it ended.",
+            f"The {what} has come to its end, and nothing can be done to it any more; its `state`"
+            " says how it ended."
         ),
-        ChainRefusal.CHAIN_NOT_RUNNING: (f"The {what} is being undone", "Wait for its end."),
+        ChainRefusal.CHAIN_NOT_RUNNING: f"The {what} is being undone. Wait for its end.",
         ChainRefusal.CHAIN_HELD: (
-            f"The {what} is held",
-            "It goes on when somebody who may resumes it.",
+            f"The {what} is held. It goes on when somebody who may resumes it."
         ),
         ChainRefusal.PIVOT_PASSED: (
-            f"The {what} has been sent",
-            "It cannot be stopped any more; its `state` says what becomes of it.",
+            f"The {what} has been sent, and cannot be stopped any more; its `state` says what"
+            " becomes of it."
         ),
-        RefusalCode.REFERENCE_CONFLICT: (
-            RefusalCode.REFERENCE_CONFLICT.title,
-            f"Use a new reference for a new {what}.",
-        ),
+        RefusalCode.REFERENCE_CONFLICT: f"Use a new reference for a new {what}.",
     }
 
 

@@ -91,8 +91,8 @@ class Write(NamedTuple):
     caller needs; None when `build` asks for it. `atomic` decides from the
     request whether its operations stand or fall together. `conditional`: it changes what was read,
     so it comes with If-Match instead of an Idempotency-Key. `explain` says of a refusal where in
-    the request its reasons are, as JSON pointers and sentences; `words`: title and detail of those
-    that callers are told in other words than those of chains.
+    the request its reasons are, as JSON pointers and sentences; `words`: the detail of
+    those that callers are told in other words than those of chains.
     """
 
     name: str
@@ -104,7 +104,7 @@ class Write(NamedTuple):
     body_bytes: int = LIMITS.body_bytes
     conditional: bool = False
     explain: Callable[[Any, ChainRefused], Sequence[tuple[str, str]]] = lambda *_: ()
-    words: Mapping[RefusalCode | ChainRefusal, tuple[str, str]] = {}
+    words: Mapping[RefusalCode | ChainRefusal, str] = {}
 
 
 def require(caller: Caller, scope: str) -> None:
@@ -197,8 +197,7 @@ def _render(write: Write, context: Context, request: Body, result: Answer | Cate
         fields = write.explain(request, refusal) if isinstance(refusal, ChainRefused) else ()
         problem = problem_of_refusal(refusal, context.request_id, operation, fields)
         if refusal.code in write.words:
-            title, detail = write.words[refusal.code]
-            problem = replace(problem, title=title, detail=detail)
+            problem = replace(problem, detail=write.words[refusal.code])
         reply = Reply(problem.status, encode(problem), (), PROBLEM_JSON)
     else:
         reply = write.render(result.results, context)
