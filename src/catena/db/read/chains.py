@@ -172,9 +172,8 @@ def _choose_way(wanted: ChainFilter) -> tuple[tuple[str, str], str | None]:
         return _OVERDUE, f"{wanted.overdue.total_seconds()} seconds"
     if len(wanted.states) == 1 and wanted.states[0] not in CHAIN_ENDS:
         return _ALIVE, wanted.states[0]
-    if wanted.type is not None and wanted.type.startswith("gateway."):
-        return _OF_GATEWAYS, wanted.type
-    return _ALL, None
+    of_gateways = wanted.type is not None and wanted.type.startswith("gateway.")
+    return (_OF_GATEWAYS, wanted.type) if of_gateways else (_ALL, None)
 
 
 def _id_at(moment: dt.datetime, later: dt.timedelta) -> str:
