@@ -26,12 +26,15 @@
 #endif                          /* lost or late, the partner refuses */
 #define CANCELS 1
 #define HOLDS 1
+#ifndef UNDECIDED
+#define UNDECIDED 1             /* calls that the partner takes without deciding */
+#endif
 
 /* ---- the chain's row ---- */
 
 mtype = {
     EXECUTING, HELD, FAILED, ROLLING_BACK, COMPLETED, ROLLED_BACK,  /* a chain */
-    ABSENT, PENDING, UNKNOWN, SKIPPED,                              /* a step, beside some above */
+    ABSENT, PENDING, WAITING, UNKNOWN, SKIPPED,                     /* a step, beside some above */
     ACTIVE, UTILIZED, RELEASED, EXPIRED                             /* a lien */
 }
 
@@ -63,9 +66,11 @@ bool past_expiry;               /* the database's clock says that the lien's tim
 #define EXPIRY_DUE  (past_expiry && lien == ACTIVE)
 
 #define TERMINAL        (chain == COMPLETED || chain == ROLLED_BACK)
-#define PIVOT_OUT       (step[PAYOUT] == EXECUTING || step[PAYOUT] == UNKNOWN)
+#define OUT(call)       (step[call] == EXECUTING || step[call] == WAITING || step[call] == UNKNOWN)
+#define PIVOT_OUT       OUT(PAYOUT)
 #define PIVOT_APPROVED  (step[PAYOUT] == COMPLETED)
-#define IN_FLIGHT       (step[CHARGE] == EXECUTING || step[CHARGE] == UNKNOWN || PIVOT_OUT)
+#define IN_FLIGHT       (OUT(CHARGE) || PIVOT_OUT)
+#define FAILING         (chain == FAILED || recorded)
 #define A_STEP_UNKNOWN  (step[CHARGE] == UNKNOWN || step[PAYOUT] == UNKNOWN)
 
 /* ---- the work row: one at a time is open, since this chain's calls follow each other ---- */
@@ -80,7 +85,7 @@ byte holder = NOBODY;           /* whose fence it bears; NOBODY: it is due */
 
 mtype = {
     IDLE, CLAIMED, BEGIN, CALLING, TAKEOVER, LOOKING, RESEND, REVOKING, ANSWERED, WRITING,
-    APPROVED, REFUSED, SILENCE, NOT_FOUND
+    APPROVED, REFUSED, TAKEN, SILENCE, NOT_FOUND
 }
 
 mtype at[WORKERS] = IDLE;       /* what it will do next */
@@ -98,7 +103,10 @@ mtype sweeping = NOTHING;       /* what the sweep has decided */
 /* ---- the partner: at most one effect per key; it replays what it has answered ---- */
 
 typedef Keys { mtype at_round[ROUNDS] }
-Keys partner[3];                /* by call and round: 0 never seen, APPROVED (done) or REFUSED */
+Keys partner[3];                /* by call and round: 0 never seen, TAKEN and undecided, APPROVED */
+                                /* (done) or REFUSED */
+byte undecided = NO_CALL;       /* what it has taken: sooner or later it decides */
+byte undecided_key;
 byte late = NO_CALL;            /* a request that is still on its way, though nobody waits for it */
 byte late_key;
 
@@ -106,7 +114,7 @@ byte late_key;
 #define EFFECTS(call)  (DONE(call, 0) + DONE(call, 1) + DONE(call, 2) + DONE(call, 3))
 
 byte faults = FAULTS;
-byte cancels = CANCELS, holds = HOLDS;
+byte cancels = CANCELS, holds = HOLDS, hesitations = UNDECIDED;
 
 /* ================ what must be true: each is named, and named again where it fails ============== */
 
@@ -120,6 +128,7 @@ bool I12_hold = true;           /* nothing is dispatched while HELD */
 bool I13_pivot = true;          /* nothing is undone past a pivot */
 bool pivot_is_awaited = true;   /* no chain is FAILED while its pivot is out */
 bool failed_starts_nothing = true;
+bool only_failing_is_revoked = true;
 
 inline demand(name, truth) { name = name && (truth); assert(name) }
 
@@ -296,8 +305,32 @@ inline serve(call, n)
         if
         :: partner[call].at_round[n] = APPROVED
         :: faults > 0 -> faults--; partner[call].at_round[n] = REFUSED
+        :: hesitations > 0 && call != REFUND && undecided == NO_CALL ->
+            hesitations--; partner[call].at_round[n] = TAKEN; undecided = call; undecided_key = n
         fi;
         check_net()
+    :: else
+    fi
+}
+
+inline decide(outcome)
+{
+    partner[undecided].at_round[undecided_key] = outcome;
+    undecided = NO_CALL; undecided_key = 0;
+    check_net()
+}
+
+/* It is asked never to act on this key: it does not, or has acted, or has yet to decide. */
+inline revoke(call, n)
+{
+    if
+    :: partner[call].at_round[n] == 0 -> partner[call].at_round[n] = REFUSED
+    :: partner[call].at_round[n] == TAKEN ->
+        rule(only_failing_is_revoked, FAILING);
+        if
+        :: decide(REFUSED)
+        :: skip
+        fi
     :: else
     fi
 }
@@ -358,10 +391,11 @@ inline write_refusal(call)
 inline write_result(me)
 {
     rule(I9_fence, MINE(me));
-    rule(I7_once, step[mine[me]] == EXECUTING || step[mine[me]] == UNKNOWN);
+    rule(I7_once, OUT(mine[me]));
     if
     :: answer[me] == APPROVED -> step[mine[me]] = COMPLETED; close_work()
     :: answer[me] == REFUSED -> write_refusal(mine[me])
+    :: answer[me] == TAKEN -> step[mine[me]] = WAITING; holder = NOBODY
     :: answer[me] == SILENCE ->
 #ifdef TWIN_NEW_ROUND
         step[mine[me]] = PENDING;
@@ -397,6 +431,12 @@ end:
 #endif
         :: MINE(_pid) && step[work] == EXECUTING -> at[_pid] = TAKEOVER
         :: MINE(_pid) && step[work] == UNKNOWN -> at[_pid] = LOOKING
+#ifdef TWIN_REVOKE_SOUND
+        :: MINE(_pid) && step[work] == WAITING -> at[_pid] = REVOKING
+#else
+        :: MINE(_pid) && step[work] == WAITING && FAILING -> at[_pid] = REVOKING
+        :: MINE(_pid) && step[work] == WAITING && !FAILING -> at[_pid] = LOOKING
+#endif
         fi }
 
     /* Commit the intent of a first attempt, or of one under a new key. */
@@ -444,13 +484,11 @@ end:
         fi;
         at[_pid] = ANSWERED }
 
-    /* The chain has failed: ask the partner never to act on this key. Its answer decides. */
+    /* The chain has failed, or will if it can: ask the partner never to act on this key. Its last
+     * answer decides; while it is undecided it is asked again. */
     :: atomic { !frozen[_pid] && at[_pid] == REVOKING ->
-        if
-        :: partner[mine[_pid]].at_round[key[_pid]] == 0 ->
-            partner[mine[_pid]].at_round[key[_pid]] = REFUSED
-        :: else
-        fi;
+        key[_pid] = round[mine[_pid]];
+        revoke(mine[_pid], key[_pid]);
         answer[_pid] = partner[mine[_pid]].at_round[key[_pid]];
         at[_pid] = ANSWERED }
 
@@ -458,7 +496,17 @@ end:
     :: atomic { !frozen[_pid] && at[_pid] == ANSWERED ->
         if
         :: !MAY_WRITE_RESULT(_pid) -> forget(_pid)
-        :: MAY_WRITE_RESULT(_pid) && answer[_pid] != NOT_FOUND -> at[_pid] = WRITING
+        :: MAY_WRITE_RESULT(_pid) && answer[_pid] == TAKEN && step[mine[_pid]] == WAITING ->
+#ifdef TWIN_TRUST_REVOKING
+            if
+            :: FAILING -> answer[_pid] = REFUSED; at[_pid] = WRITING
+            :: else -> give_back(_pid)
+            fi
+#else
+            give_back(_pid)
+#endif
+        :: MAY_WRITE_RESULT(_pid) && answer[_pid] != NOT_FOUND &&
+                (answer[_pid] != TAKEN || step[mine[_pid]] != WAITING) -> at[_pid] = WRITING
         :: MAY_WRITE_RESULT(_pid) && answer[_pid] == NOT_FOUND ->
             if
             :: chain == EXECUTING || UNDOING(_pid) -> at[_pid] = RESEND
@@ -568,6 +616,12 @@ end:
     :: atomic { posted > reserved -> posted = reserved }
     /* The lien's time runs out; the clock stands still for a chain on hold. */
     :: atomic { !past_expiry && chain == EXECUTING -> past_expiry = true }
+    /* The partner decides about what it has taken. */
+    :: atomic { undecided != NO_CALL ->
+        if
+        :: decide(APPROVED)
+        :: faults > 0 -> faults--; decide(REFUSED)
+        fi }
     /* A late request arrives, whatever has become of its chain. */
     :: atomic { late != NO_CALL -> serve(late, late_key); late = NO_CALL; late_key = 0 }
     od
@@ -593,6 +647,15 @@ ltl reach_zombie_after_end     { [] !(ZOMBIE(0) && at[0] == CALLING && TERMINAL)
 ltl reach_both_frozen          { [] !(frozen[0] && frozen[1]) }
 ltl reach_failed_and_unknown   { [] !(chain == FAILED && step[CHARGE] == UNKNOWN) }
 ltl reach_revoked              { [] !(chain == FAILED && at[0] == REVOKING) }
+ltl reach_waited_and_done      { [] !(chain == COMPLETED && hesitations < UNDECIDED) }
+ltl reach_waiting_and_failed   { [] !(chain == FAILED && step[CHARGE] == WAITING) }
+ltl reach_waiting_and_recorded { [] !(step[PAYOUT] == WAITING && recorded) }
+ltl reach_given_up_charge      { [] !(chain == ROLLED_BACK && step[CHARGE] == FAILED && faults == FAULTS) }
+ltl reach_given_up_pivot       { [] !(chain == ROLLED_BACK && step[PAYOUT] == FAILED && faults == FAULTS) }
+ltl reach_revoked_in_vain      { [] !(chain == FAILED && step[CHARGE] == WAITING && at[0] == ANSWERED &&
+                                      answer[0] == TAKEN) }
+ltl reach_revoked_too_late     { [] !(chain == ROLLED_BACK && step[REFUND] == COMPLETED &&
+                                      hesitations < UNDECIDED) }
 ltl reach_late_after_end       { [] !(TERMINAL && late != NO_CALL) }
 ltl reach_refund_unknown       { [] !(step[REFUND] == UNKNOWN) }
 ltl reach_held_and_unknown     { [] !(chain == HELD && step[PAYOUT] == UNKNOWN) }

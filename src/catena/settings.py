@@ -97,6 +97,12 @@ class Settings:
         "", "The TOML file that lists the payment gateways; docs/guides/gateways.md."
     )
 
+    overdue_seconds: float = _setting(
+        60.0,
+        "Since when work must be due, and nobody have taken it, to be shown as overdue: no process"
+        " that runs knows its gateway or step type, or there are too few workers.",
+    )
+
     bank_poll_seconds: float = _setting(
         1.0, "How often a worker looks for files of banks that are to be sealed, sent or read."
     )

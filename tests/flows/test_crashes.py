@@ -36,7 +36,11 @@ from tests.server import Client, make_key
 
 AMOUNT: Final = 1000
 CHANCES: Final = 25 if LONG else 0
-SETTINGS: Final[Mapping[str, object]] = {"call_seconds": 2.5, "lease_seconds": 3.0}
+SETTINGS: Final[Mapping[str, object]] = {
+    "call_seconds": 2.5,
+    "lease_seconds": 3.0,
+    "overdue_seconds": 0.5,
+}
 HOUR: Final = 3600
 
 

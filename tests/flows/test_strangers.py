@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import datetime as dt
 import json
+import re
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from catena.ids import ACCOUNT, new_id
-from tests.chain_bodies import balance
+from tests.chain_bodies import balance, make_chain, wait
+from tests.commands import call
 from tests.contract import Contract
 from tests.flows.gateways import GATEWAY, Shop, card, find_out, make_ledger
 from tests.flows.test_crashes import town
@@ -41,6 +47,47 @@ def test_who_does_not_know_a_gateway_leaves_it_to_others(
         history = shop.service.read(f"/v1/chains/{deposit['chain_id']}/history")["items"]
         assert "unknown" not in json.dumps(history)
         assert balance(shop.service, wallet) == (AMOUNT, 0)
+
+
+def test_what_nobody_takes_is_shown(database: Database, contract: Contract, tmp_path: Path) -> None:
+    """The step says what it waits for and since when; lists, metrics and a command show it. It is
+    over when a process comes that knows the gateway.
+    """
+    needs = f"gateway:{GATEWAY}"
+    with town(database, contract, tmp_path) as (shop, begin):
+        deposit = shop.pay_in(shop.funded(), AMOUNT, card())
+        waiting = make_chain(shop.service, wait("never"))["id"]
+        hanging = find_out(lambda: shop.step(deposit, "charge"), lambda step: "overdue" in step)
+        assert hanging["overdue"]["needs"] == needs
+
+        def listed(**more: object) -> list[str]:
+            page = shop.service.read("/v1/chains", overdue=True, **more)
+            return [chain["id"] for chain in page["items"]]
+
+        assert listed() == listed(state="executing") == [deposit["chain_id"]]
+        assert listed(reference="other") == []
+        assert shop.service.read("/v1/chains", overdue=False)["items"][0]["id"] == waiting
+        place = f'ledger="{shop.ledger}"'
+        metrics = shop.service.get("/metrics").text
+        assert f'catena_work_overdue{{{place},needs="{needs}"}} 1.0' in metrics
+        assert f"catena_chains_parked{{{place}}} 0.0" in metrics
+        since = re.search(r"catena_work_overdue_since_seconds{[^}]+} (\S+)", metrics)
+        assert since is not None
+        moment = dt.datetime.fromisoformat(hanging["overdue"]["since"])
+        assert float(since[1]) == pytest.approx(moment.timestamp(), abs=0.001)
+        settings = {"database_url": database.service_dsn, "overdue_seconds": 0.5}
+        told = asyncio.run(call("gateways", data_dir=tmp_path / "none", settings=settings))
+        assert (told.code, told.out) == (0, "")
+        assert f"{shop.ledger}: 1 steps are overdue" in told.err
+        assert f"Start one that knows {needs};" in told.err
+        unsent = shop.pay_in(shop.funded(), AMOUNT, card())
+        shop.command(unsent, "cancel", reason="nobody sends it")
+        assert shop.until(unsent)["state"] == "cancelled"
+        with alive(begin("worker")):
+            assert shop.until(deposit)["state"] == "completed"
+        assert "overdue" not in shop.step(deposit, "charge")
+        assert listed() == []
+        assert "catena_work_overdue{" not in shop.service.get("/metrics").text
 
 
 def test_a_gateway_is_of_one_ledger(

@@ -37,6 +37,8 @@ TWINS = {
     "FAIL_WHILE_OUT": "pivot_is_awaited",
     "NO_VERSION": "I8_lien_kept",
     "TRUST_NOT_FOUND": "I6_net_effect",
+    "TRUST_REVOKING": "I6_net_effect",
+    "REVOKE_SOUND": "only_failing_is_revoked",
     "CALL_WHEN_FAILED": "failed_starts_nothing",
     "CALL_WHEN_HELD": "I12_hold",
     "CANCEL_PAID": "I13_pivot",

@@ -9,6 +9,7 @@ import pytest
 
 from catena.sandbox.magic import ACCOUNTS, REASONS, TOKENS, WIRES
 from tests.sandbox.running import Play, card, to_account
+from tests.tidy.rules import REPO
 
 COURSES = {
     "tok_approved": ["approved"],
@@ -244,8 +245,19 @@ async def test_nonsense_is_refused(play: Play, path: str, body: Any, code: str) 
     assert await play.count(key) == {}
 
 
+async def test_who_looks_in_is_told_what_it_is(play: Play) -> None:
+    """Without its key: a page for people, and all that it can do, as the reference has it."""
+    front, reference = [
+        await play.http.get(path, headers={"Authorization": ""}) for path in ("/", "/reference")
+    ]
+    assert (front.status_code, front.headers["content-type"][:9]) == (200, "text/html")
+    assert "sandbox gateway" in front.text
+    assert 'href="/reference"' in front.text
+    assert reference.text == (REPO / "docs" / "reference" / "sandbox.md").read_text("utf-8")
+
+
 async def test_strangers_are_refused(play: Play) -> None:
-    """Without its key nothing can be read or done."""
+    """Without its key nothing else can be read, and nothing done."""
     for header in ("", "Bearer sbx_wrong"):
         answer = await play.http.get("/v1/charges", headers={"Authorization": header})
         assert (answer.status_code, answer.json()["error"]["code"]) == (401, "unauthenticated")

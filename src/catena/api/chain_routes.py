@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
@@ -25,6 +26,7 @@ from catena.api.writes import Reply, Write
 from catena.auth.scopes import Scope
 from catena.chains.states import ChainState
 from catena.db.read.chains import ChainFilter, list_chains, read_chain
+from catena.db.work import Overdue, find_overdue
 from catena.errors import NotFound
 from catena.ids import CHAIN, parse_id
 
@@ -144,6 +146,9 @@ class ChainQuery(PageQuery):
     reference: Reference | None = None
     account_id: Annotated[AccountId | None, Field(description="One that the chain names.")] = None
     parked: Annotated[bool | None, Field(description="A step waits for an operator.")] = None
+    overdue: Annotated[
+        bool, Field(description="Only those with something due that no process takes.")
+    ] = False
     start: Annotated[Moment | None, Field(description="Created then or later.")] = None
     end: Annotated[Moment | None, Field(description="Created before.")] = None
 
@@ -162,12 +167,15 @@ class ChainQuery(PageQuery):
 async def get_chain(request: Request, chain_id: str) -> Response:
     """A chain by its id: its state, how far it is, and what has become of each step."""
     context = await identify(request, Scope.CHAINS_READ)
-    id = parse_id(CHAIN, chain_id)
-    async with app_of(request).pool.acquire() as connection:
-        chain = await read_chain(connection, context.ledger.number, id)
+    id, app, number = parse_id(CHAIN, chain_id), app_of(request), context.ledger.number
+    overdue: Mapping[str, Overdue] = {}
+    async with app.pool.acquire() as connection:
+        chain = await read_chain(connection, number, id)
+        if chain is not None and not chain.is_ended:
+            overdue = await find_overdue(connection, number, id, app.settings.overdue_seconds)
     if chain is None:
         raise NotFound
-    return respond(Reply(200, encode(view_chain(chain, context.ledger.id))))
+    return respond(Reply(200, encode(view_chain(chain, context.ledger.id, overdue))))
 
 
 @router.get(
@@ -192,6 +200,7 @@ async def get_chains(request: Request, query: Annotated[ChainQuery, Query()]) ->
         query.reference,
         None if query.account_id is None else [query.account_id],
         query.parked,
+        dt.timedelta(seconds=app.settings.overdue_seconds) if query.overdue else None,
         query.start,
         query.end,
     )

@@ -1,11 +1,13 @@
-"""Chains, steps, liens and their histories as the API shows them.
+"""Chains, steps and liens as the API shows them.
 
 Invariant: made from a chain's history alone, so that a first answer can be given again for ever.
+What is overdue is added where a chain is read, and never to an answer that is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
@@ -14,11 +16,11 @@ from catena.api.views import AccountId, ChainId, EntryId, LedgerId, LienId, Mino
 from catena.chains.chain import Chain, StepRun
 from catena.chains.decisions import Decision, possible_decisions
 from catena.chains.definition import NO_RETRY, Step
-from catena.chains.history import Event, Failure, Record
+from catena.chains.history import Failure
 from catena.chains.states import ChainState, StepState
 from catena.db.read.chains import ChainRow
 from catena.db.read.liens import LienRow
-from catena.ids import ENTRY, id_beside
+from catena.db.work import Overdue
 from catena.liens.liens import LienKind, LienState
 
 __all__ = [
@@ -27,13 +29,13 @@ __all__ = [
     "FailureView",
     "LienView",
     "ProgressView",
-    "TransitionView",
-    "list_transitions",
     "view_chain",
     "view_failure",
     "view_lien",
     "view_row",
 ]
+
+_NOTHING: Final[Mapping[str, Overdue]] = MappingProxyType({})
 
 Json = Annotated[Any, Meta(description="Any JSON.")]
 
@@ -63,6 +65,18 @@ class RetryView(Struct, frozen=True):
     never: Sequence[str]
 
 
+class OverdueView(Struct, frozen=True, omit_defaults=True):
+    """Something of a step is due, and no process has taken it."""
+
+    since: Moment
+    needs: Annotated[
+        str | None,
+        Meta(
+            description="What a process must have to do it: a step type, or `gateway:` with a name."
+        ),
+    ] = None
+
+
 class StepView(Struct, frozen=True, omit_defaults=True):
     """A step, and what has become of it. What is not set is left out."""
 
@@ -84,6 +98,10 @@ class StepView(Struct, frozen=True, omit_defaults=True):
         Sequence[Decision], Meta(description="What an operator may decide about it now.")
     ] = ()
     due_at: Annotated[Moment | None, Meta(description="When it is tried or asked again.")] = None
+    overdue: Annotated[
+        OverdueView | None,
+        Meta(description="It hangs, since no process that runs can or does go on with it."),
+    ] = None
     deadline: Annotated[Moment | None, Meta(description="When its time runs out.")] = None
     result: Annotated[Any, Meta(description="What it gave to the steps after it.")] = None
     failure: FailureView | None = None
@@ -182,23 +200,11 @@ class LienView(Struct, frozen=True):
     created_at: Moment
 
 
-class TransitionView(Struct, frozen=True, omit_defaults=True):
-    """One event of a chain's history."""
-
-    number: Annotated[int, Meta(description="Gapless within the chain, from 1.")]
-    at: Moment
-    event: Annotated[str, Meta(description="The state that was reached, or what happened.")]
-    step: Annotated[str | None, Meta(description="Left out: it is the chain's own.")] = None
-    by: Annotated[str | None, Meta(description="The key that asked for it.")] = None
-    reason: str | None = None
-    data: Annotated[Any, Meta(description="What else the event says.")] = None
-
-
-def view_chain(chain: Chain, ledger_id: str) -> ChainView:
-    """The chain as the API shows it."""
+def view_chain(
+    chain: Chain, ledger_id: str, overdue: Mapping[str, Overdue] = _NOTHING
+) -> ChainView:
+    """The chain as the API shows it. `overdue`: what nobody takes, by step."""
     definition = chain.definition
-    assert chain.created_at is not None  # noqa: S101  # it has a history
-    assert chain.updated_at is not None  # noqa: S101
     return ChainView(
         chain.id,
         ledger_id,
@@ -219,7 +225,7 @@ def view_chain(chain: Chain, ledger_id: str) -> ChainView:
         chain.updated_at,
         chain.expires_at,
         chain.ended_at,
-        [_view_step(chain, run) for run in chain.steps.values()],
+        [_view_step(chain, run, overdue.get(run.name)) for run in chain.steps.values()],
     )
 
 
@@ -237,7 +243,7 @@ def _view_hold(chain: Chain) -> HeldView | None:
     return HeldView(chain.held_at, chain.held_until, hold["then"], hold.get("why", ""))
 
 
-def _view_step(chain: Chain, run: StepRun) -> StepView:
+def _view_step(chain: Chain, run: StepRun, overdue: Overdue | None) -> StepView:
     step = run.definition
     return StepView(
         name=step.name,
@@ -258,6 +264,7 @@ def _view_step(chain: Chain, run: StepRun) -> StepView:
         parked=run.parked,
         actions=tuple(possible_decisions(chain, run)),
         due_at=run.due_at,
+        overdue=overdue and OverdueView(overdue.since, overdue.adapter or None),
         deadline=run.deadline,
         result=settle(dict(run.result)) if run.result else None,
         failure=view_failure(run.failure),
@@ -314,72 +321,3 @@ def view_lien(row: LienRow, ledger_id: str) -> LienView:
         row.expires_at,
         row.created_at,
     )
-
-
-# --- histories --------------------------------------------------------------------------------
-
-
-def list_transitions(record: Record) -> Iterator[TransitionView]:
-    """The events of one commit as the API shows them."""
-    for number, event in enumerate(record.events, record.first):
-        data = dict(_tell(event, record))
-        yield TransitionView(
-            number,
-            record.at,
-            event.to,
-            event.step or None,
-            event.data.get("by"),
-            event.data.get("why") or None,
-            settle(data) if data else None,
-        )
-
-
-_UNTOLD: Final = frozenset({"by", "why"})
-_RENAMED: Final = {
-    "lien": "lien_id",
-    "account": "account_id",
-    "seq": "commit_seq",
-    "timeout": "timeout_seconds",
-}
-
-
-def _tell(event: Event, record: Record) -> Iterator[tuple[str, Any]]:
-    """What else an event says, in the API's words."""
-    for name, value in event.data.items():
-        if name in _UNTOLD:
-            continue
-        if name == "entry":
-            assert record.id is not None  # noqa: S101  # it is committed
-            yield "entry_id", id_beside(ENTRY, record.id, value)
-        elif name == "draws":
-            yield name, [{"lien_id": lien, "amount": amount} for lien, amount in value]
-        elif name == "liens":
-            yield name, [_tell_lien(row) for row in value]
-        elif name == "steps":
-            yield name, [_tell_step(row) for row in value]
-        else:
-            yield _RENAMED.get(name, name), value
-
-
-def _tell_lien(row: Sequence[Any]) -> Mapping[str, Any]:
-    id, account, kind, amount, seconds = row
-    told = {"lien_id": id, "account_id": account, "kind": kind, "amount": amount}
-    return told if seconds is None else {**told, "expires_seconds": seconds}
-
-
-def _tell_step(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A step as it was declared."""
-    told = {_RENAMED.get(name, name): value for name, value in row.items()}
-    needs = told.pop("needs", ())
-    told["depends_on"] = [
-        need if isinstance(need, Mapping) else {"step": need, "phase": "completed"}
-        for need in needs
-    ]
-    if "retry" in told:
-        told["retry"] = {_SECONDS.get(name, name): value for name, value in row["retry"].items()}
-    if told.pop("goes_on", False):
-        told["on_timeout"] = "continue"
-    return told
-
-
-_SECONDS: Final = {"first": "first_seconds", "cap": "cap_seconds"}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -16,9 +17,14 @@ from catena.api.requests import app_of, authenticate
 from catena.api.writes import require
 from catena.auth.scopes import Scope
 from catena.db.pool import is_lost
+from catena.db.read.chains import count_parked
+from catena.db.work import Backlog, list_backlogs
 from catena.errors import DatabaseUnavailable
 from catena.journal import Journal
 from catena.reconciliation.reconciler import Reconciler
+
+if TYPE_CHECKING:
+    from catena.app import App
 
 __all__ = ["router"]
 
@@ -54,10 +60,67 @@ async def get_metrics(request: Request) -> Response:
     """Prometheus' text format; needs the scope metrics:read."""
     require(await authenticate(request), Scope.METRICS_READ)
     registry = CollectorRegistry()
+    registry.register(_HangingCollector(await _find_hanging(app_of(request))))
     registry.register(_JournalCollector(app_of(request).journal))
     registry.register(_ReconciliationCollector(app_of(request).reconciler))
     ProcessCollector(registry=registry)
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+class _Hanging(NamedTuple):
+    """What waits for somebody, whichever process is asked, by the ids of ledgers."""
+
+    overdue: Sequence[Backlog]
+    parked: Sequence[tuple[str, int]]
+
+
+async def _find_hanging(app: App) -> _Hanging | None:
+    """None where the database does not say; the process's own figures are there all the same."""
+    try:
+        async with app.pool.acquire() as connection:
+            return _Hanging(
+                await list_backlogs(connection, app.settings.overdue_seconds),
+                await count_parked(connection),
+            )
+    except Exception as error:
+        if is_lost(error):
+            return None
+        raise
+
+
+class _HangingCollector(Collector):
+    """What does not go on by itself, in all of the database."""
+
+    def __init__(self, hanging: _Hanging | None) -> None:
+        self._hanging = hanging
+
+    def collect(self) -> Iterator[Metric]:
+        """Every figure, anew."""
+        if self._hanging is None:
+            return
+        parked = GaugeMetricFamily(
+            "catena_chains_parked", "Chains with a step that waits for an operator.", labels=_OF
+        )
+        for ledger, count in self._hanging.parked:
+            parked.add_metric([ledger], count)
+        yield parked
+        labels = (*_OF, "needs")
+        work = GaugeMetricFamily(
+            "catena_work_overdue", "Pieces of work that are due and nobody takes.", labels=labels
+        )
+        since = GaugeMetricFamily(
+            "catena_work_overdue_since_seconds",
+            "Since when the oldest of them is due, in seconds of Unix time.",
+            labels=labels,
+        )
+        for found in self._hanging.overdue:
+            work.add_metric([found.ledger, found.adapter], found.pieces)
+            since.add_metric([found.ledger, found.adapter], found.since.timestamp())
+        yield work
+        yield since
+
+
+_OF = ("ledger",)
 
 
 class _JournalCollector(Collector):

@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from catena.api import chain_examples as examples
-from catena.api.chain_views import TransitionView, list_transitions
 from catena.api.documentation import describe
 from catena.api.pages import PageQuery, open_cursor, page_reply, seal_cursor
 from catena.api.requests import app_of, identify, read_header, respond
+from catena.api.transitions import TransitionView, list_transitions
 from catena.api.views import encode
 from catena.api.watching import Watchers, watchers_of
 from catena.auth.scopes import Scope

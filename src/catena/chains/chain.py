@@ -126,8 +126,8 @@ class Chain:
         self.definition = Definition(())
         self.steps: dict[str, StepRun] = {}
         self.pool = Pool()
-        self.created_at: dt.datetime | None = None
-        self.updated_at: dt.datetime | None = None
+        self.created_at: dt.datetime  # set by the first event, as the next is
+        self.updated_at: dt.datetime
         self.ended_at: dt.datetime | None = None
         self.expires_at: dt.datetime | None = None
         self.held_at: dt.datetime | None = None

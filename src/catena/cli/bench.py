@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from catena.cli.options import DataDir
+from catena.cli.options import DataDir, KeyFile
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from catena.cli.load import Run
-    from catena.settings import Settings
 
 __all__ = ["bench_command"]
 
@@ -37,10 +36,7 @@ def bench_command(
         str | None,
         typer.Option(help="With --url: the ledger's id or name; left out, the only one."),
     ] = None,
-    key_file: Annotated[
-        Path | None,
-        typer.Option(help="A file with the API key; left out, the one of the first start."),
-    ] = None,
+    key_file: KeyFile = None,
     data_dir: DataDir = None,
     seconds: Annotated[float, typer.Option(help="Of each of the three runs.", min=0.1)] = 5.0,
     connections: Annotated[int, typer.Option(help="At the same time.", min=1, max=1000)] = 32,
@@ -53,7 +49,7 @@ def bench_command(
     """
     from rich.console import Console
 
-    from catena.cli.database import load_settings
+    from catena.cli.database import load_settings, read_key
     from catena.cli.signals import INTERRUPTED, run_until_stopped, stopping_in_order
 
     paper = Console()
@@ -61,16 +57,18 @@ def bench_command(
         if url is None:
             run_until_stopped(_measure_here(seconds, connections, paper))
         else:
-            key = _read_key(load_settings(data_dir=data_dir), key_file)
+            key = read_key(load_settings(data_dir=data_dir), key_file)
             run_until_stopped(_measure(url, key, ledger, seconds, connections, paper))
 
 
 async def _measure_here(seconds: float, connections: int, paper: Console) -> None:
     """On a service of our own, with its database in a directory that is removed."""
+    from catena.cli.database import read_key_file
+
     with TemporaryDirectory(prefix="catena-bench-") as directory:
         data_dir = Path(directory, "data")
         async with _start_service(data_dir, paper) as address:
-            key = _read_key_file(data_dir / "api-key")
+            key = read_key_file(data_dir / "api-key")
             await _measure(address, key, None, seconds, connections, paper)
 
 
@@ -123,25 +121,6 @@ async def _read_address(service: Process) -> str:
         if name == "address":
             return value.strip()
     raise SetupError("The service ended before it could serve.")
-
-
-def _read_key(settings: Settings, key_file: Path | None) -> str:
-    from catena.cli.database import read_first_key
-    from catena.errors import SetupError
-
-    secret = read_first_key(settings) if key_file is None else _read_key_file(key_file)
-    if not secret:
-        raise SetupError("There is no API key here; name the file that holds one with --key-file.")
-    return secret
-
-
-def _read_key_file(file: Path) -> str:
-    from catena.errors import SetupError
-
-    try:
-        return file.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SetupError(f"The key cannot be read from {file}.") from error
 
 
 def _print(runs: Sequence[Run], paper: Console) -> None:

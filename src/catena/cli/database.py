@@ -40,6 +40,8 @@ __all__ = [
     "open_checked_pool",
     "prepare",
     "read_first_key",
+    "read_key",
+    "read_key_file",
     "write_secret",
 ]
 
@@ -126,6 +128,22 @@ def read_first_key(settings: Settings) -> str | None:
     except OSError as error:
         raise SetupError(f"{find_key_file(settings)} cannot be read: {error.strerror}.") from error
     return secret if is_key(secret) else None
+
+
+def read_key(settings: Settings, file: Path | None) -> str:
+    """The secret in this file; without one, that of the first start. Raises SetupError."""
+    secret = read_first_key(settings) if file is None else read_key_file(file)
+    if not secret:
+        raise SetupError("There is no API key here; name the file that holds one with --key-file.")
+    return secret
+
+
+def read_key_file(file: Path) -> str:
+    """The secret that somebody keeps in a file. Raises SetupError."""
+    try:
+        return file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SetupError(f"The key cannot be read from {file}.") from error
 
 
 async def ensure_first_key(settings: Settings, pool: Pool) -> FirstKey:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from catena.cli.options import DataDir
+from catena.cli.options import DataDir, KeyFile
 
 __all__ = ["demo_command", "tell_story"]
 
@@ -17,30 +16,18 @@ def demo_command(
         str | None,
         typer.Option(help="Where the service is; left out, the host and port that are set."),
     ] = None,
-    key_file: Annotated[
-        Path | None,
-        typer.Option(help="A file with the API key; left out, the one of the first start."),
-    ] = None,
+    key_file: KeyFile = None,
     data_dir: DataDir = None,
 ) -> None:
     """Play small stories on a running service: money that moves, a purchase as a chain, a gateway.
 
     They post entries to the first ledger that the key may use.
     """
-    from catena.cli.database import load_settings, read_first_key
+    from catena.cli.database import load_settings, read_key
     from catena.cli.signals import INTERRUPTED, run_until_stopped, stopping_in_order
-    from catena.errors import SetupError
 
     settings = load_settings(data_dir=data_dir)
-    if key_file is not None:
-        try:
-            secret: str | None = key_file.read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SetupError(f"The key cannot be read from {key_file}.") from error
-    else:
-        secret = read_first_key(settings)
-    if not secret:
-        raise SetupError("There is no API key here; name the file that holds one with --key-file.")
+    secret = read_key(settings, key_file)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     with stopping_in_order(INTERRUPTED):
         run_until_stopped(tell_story(url or f"http://{host}:{settings.port}", secret))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["DataDir", "Host", "Port"]
+__all__ = ["DataDir", "Host", "KeyFile", "Port"]
 
 Host = Annotated[str | None, typer.Option(help="The address to listen on (CATENA_HOST).")]
 Port = Annotated[
@@ -16,4 +16,8 @@ Port = Annotated[
 ]
 DataDir = Annotated[
     Path | None, typer.Option(help="Where the embedded PostgreSQL lives (CATENA_DATA_DIR).")
+]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(help="A file with the API key; left out, the one of the first start."),
 ]

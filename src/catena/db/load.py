@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from catena.db.rows import line_from_row
+from catena.db.rows import line_from_row, profile_from_row
 from catena.db.write import telling_stale
 from catena.ids import ACCOUNT, CHAIN, ENTRY, position_of
 from catena.ledger.accounts import Account, AccountStatus, AccountType
@@ -104,23 +104,7 @@ async def load_profiles(
 ) -> dict[str, Profile]:
     """The accounts that exist among `ids`, as people see them."""
     rows = await connection.fetch(_PROFILES, ledger, [id[5:] for id in ids])
-    profiles = (
-        Profile(
-            ACCOUNT + row["account_id"].hex,
-            AccountType(row["type"]),
-            row["currency"],
-            row["role"],
-            row["user_id"],
-            row["name"],
-            row["metadata"],
-            AccountStatus(row["status"]),
-            row["floor"],
-            row["ceiling"],
-            row["revision"],
-            row["created_at"],
-        )
-        for row in rows
-    )
+    profiles = map(profile_from_row, rows)
     return {profile.id: profile for profile in profiles}
 
 

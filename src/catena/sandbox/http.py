@@ -1,14 +1,15 @@
 """The sandbox over HTTP: an ASGI application of its own, as bare as it can be.
 
 Invariant: an act is done once for its key, and kept, before its answer leaves; a request that is to
-go wrong goes wrong just as its wire has it. Answers are JSON, but for the payer's page.
+go wrong goes wrong just as its wire has it. Answers are JSON, but for the pages of
+people.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from http import HTTPStatus
 from inspect import isawaitable
 from typing import Any, Final
@@ -20,7 +21,8 @@ import structlog
 from catena.sandbox.acts import ACTS, Act, Asked, act_for_payer
 from catena.sandbox.exchange import Exchange, Message, TooLarge
 from catena.sandbox.magic import Wire, find_wire
-from catena.sandbox.page import render_page
+from catena.sandbox.page import render_front, render_page
+from catena.sandbox.reference import render_sandbox
 from catena.sandbox.refusals import Refusal, form_decline, form_refusal
 from catena.sandbox.routes import READS, ROUTES, Wanted, decode
 from catena.sandbox.things import Charge, Status
@@ -33,6 +35,12 @@ _CANONICAL: Final = msgspec.json.Encoder(order="deterministic")
 _DIGEST_BYTES: Final = 16
 _KEY_CHARACTERS: Final = 255
 _PAY: Final = "/pay/"
+_HTML: Final = b"text/html; charset=utf-8"
+_EXPLAINING: Final[Mapping[str, tuple[Callable[[], bytes], bytes]]] = {
+    "/": (render_front, _HTML),
+    "/reference": (lambda: render_sandbox().encode(), b"text/plain; charset=utf-8"),
+}
+"""What anybody is shown who looks in."""
 _ID_PLACE: Final = 3
 _PATHS: Final = frozenset(path for _, path in (*READS, *ROUTES)) | ACTS.keys()
 
@@ -67,6 +75,10 @@ class SandboxHttp:
     async def _answer(self, exchange: Exchange) -> None:
         if exchange.path.startswith(_PAY):
             await self._answer_payer(exchange, exchange.path.removeprefix(_PAY))
+            return
+        if exchange.path in _EXPLAINING and exchange.method == "GET":
+            render, type = _EXPLAINING[exchange.path]
+            await exchange.reply(HTTPStatus.OK, render(), type=type)
             return
         bearer = exchange.headers.get(b"authorization", b"")
         if not hmac.compare_digest(bearer, f"Bearer {self._world.api_key}".encode()):
@@ -154,7 +166,7 @@ class SandboxHttp:
             self._world.store.commit()
         elif exchange.method != "GET":
             raise Refusal("method_not_allowed")
-        await exchange.reply(HTTPStatus.OK, render_page(charge), type=b"text/html; charset=utf-8")
+        await exchange.reply(HTTPStatus.OK, render_page(charge), type=_HTML)
 
 
 async def _go_wrong(exchange: Exchange, wire: Wire) -> bool:

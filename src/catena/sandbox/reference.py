@@ -33,7 +33,8 @@ where no money moves. `catena up` starts one beside the service; your own tests 
     catena sandbox --port 0 --stopped --json --webhook http://127.0.0.1:9000/hooks
 
 It says in one line where it listens, its key and what signs its webhooks. With `--data-dir` its
-state survives restarts and kills; without, all is forgotten at the end.
+state survives restarts and kills; without, all is forgotten at the end. `GET /` says what it is,
+and `GET /reference` is this page; neither needs the key.
 
 * Callers send `Authorization: Bearer` and its key. Amounts are whole minor units.
 * Acts of money need an `Idempotency-Key`. Within {hours} hours of its clock the same key with the

@@ -14,7 +14,7 @@ from catena.chains.chain import Chain
 from catena.chains.history import Record
 from catena.chains.states import CHAIN_ENDS, ChainState
 from catena.db.load_chains import load_chains, read_record
-from catena.ids import CHAIN
+from catena.ids import CHAIN, LEDGER
 
 if TYPE_CHECKING:
     import asyncpg
@@ -25,6 +25,7 @@ __all__ = [
     "ChainFilter",
     "ChainPage",
     "ChainRow",
+    "count_parked",
     "list_chains",
     "read_chain",
     "read_numbers",
@@ -50,7 +51,8 @@ class ChainRow(NamedTuple):
 class ChainFilter(NamedTuple):
     """What listed chains have in common; None: whatever. `states`: one of them, or none for all.
 
-    `accounts`: they name one of these. Made in [`start`, `end`).
+    `accounts`: they name one of these. `overdue`: how long something of theirs has been due at
+    least, and nobody has taken it. Made in [`start`, `end`).
     """
 
     states: Sequence[ChainState] = ()
@@ -58,6 +60,7 @@ class ChainFilter(NamedTuple):
     reference: str | None = None
     accounts: Sequence[str] | None = None
     parked: bool | None = None
+    overdue: dt.timedelta | None = None
     start: dt.datetime | None = None
     end: dt.datetime | None = None
 
@@ -83,6 +86,10 @@ _BY_ACCOUNTS: Final = (
 )
 _OF_GATEWAYS: Final = ("chains", "type = $5 AND starts_with(type, 'gateway.')")
 _PARKED: Final = ("chains", "parked AND $5::text IS NULL")
+_OVERDUE: Final = (
+    "(SELECT ledger_id, chain_id, min(due_at) AS at FROM work GROUP BY 1, 2) due",
+    "at <= clock_timestamp() - $5::text::interval",
+)
 _ALIVE: Final = ("chains", "state NOT IN ('completed', 'rolled_back') AND state = $5")
 
 # Looks at $4 chains between $3 and $2, and gives the first $6 of those that match.
@@ -97,6 +104,9 @@ SELECT {columns}
    AND ($9::text IS NULL OR c.reference = $9) AND ($10::boolean IS NULL OR c.parked = $10)
    AND ($11::timestamptz IS NULL OR c.created_at >= $11)
    AND ($12::timestamptz IS NULL OR c.created_at < $12)
+   AND ($13::interval IS NULL OR c.updated_at <= clock_timestamp() - $13 AND EXISTS (
+       SELECT FROM work d WHERE d.ledger_id = $1 AND d.chain_id = c.chain_id
+          AND d.due_at <= clock_timestamp() - $13))
  ORDER BY c.chain_id DESC LIMIT $6"""
 
 # The last chain that the list above looked at, unless it came to the end.
@@ -140,6 +150,7 @@ async def list_chains(
         wanted.parked,
         wanted.start,
         wanted.end,
+        wanted.overdue,
     )
     items = [_chain_from_row(row) for row in rows[:limit]]
     if len(rows) > limit:
@@ -157,11 +168,12 @@ def _choose_way(wanted: ChainFilter) -> tuple[tuple[str, str], str | None]:
         return way, " ".join(account[5:] for account in wanted.accounts)
     if wanted.parked:
         return _PARKED, None
+    if wanted.overdue is not None:
+        return _OVERDUE, f"{wanted.overdue.total_seconds()} seconds"
     if len(wanted.states) == 1 and wanted.states[0] not in CHAIN_ENDS:
         return _ALIVE, wanted.states[0]
-    if wanted.type is not None and wanted.type.startswith("gateway."):
-        return _OF_GATEWAYS, wanted.type
-    return _ALL, None
+    of_gateways = wanted.type is not None and wanted.type.startswith("gateway.")
+    return (_OF_GATEWAYS, wanted.type) if of_gateways else (_ALL, None)
 
 
 def _id_at(moment: dt.datetime, later: dt.timedelta) -> str:
@@ -207,6 +219,20 @@ async def read_numbers(
     """The numbers of the last events of these chains by id, and whether they have ended."""
     rows = await connection.fetch(_NUMBERS, ledger, [id[4:] for id in ids])
     return {CHAIN + row["chain_id"].hex: (row["events"], row["ended"]) for row in rows}
+
+
+_COUNT_PARKED: Final = """
+SELECT l.id, p.count
+  FROM ledgers l
+ CROSS JOIN LATERAL (
+       SELECT count(*) AS count FROM chains WHERE ledger_id = l.ledger_id AND parked) p
+ ORDER BY l.ledger_id"""
+
+
+async def count_parked(connection: Connection) -> list[tuple[str, int]]:
+    """How many chains of each ledger, by its id, have a step that waits for an operator."""
+    rows = await connection.fetch(_COUNT_PARKED)
+    return [(LEDGER + row["id"].hex, row["count"]) for row in rows]
 
 
 _RECORDS: Final = """
