@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from catena.chains.definition import Definition, Need, Step
+from catena.ids import CHAIN, new_id
+from catena.journal import CreateChain
 from tests.journal.writers import (
     UNPOSTABLE,
     Writer,
@@ -180,4 +183,26 @@ async def test_accounts_decided_over_are_not_forgotten(database: Database) -> No
         ]
         assert {tell(await one) for one in rounds} == {"posted"}
         assert sum([await writer.posted(wallet) for wallet in wallets]) == 60
+        await prove(database, writer.ledger)
+
+
+async def test_a_lien_lasts_as_long_as_it_says(database: Database) -> None:
+    """However far apart the pieces of a commit were decided: its end counts from the commit."""
+    async with open_writer(database.service_dsn) as writer:
+        a, b = await writer.open_wallets(2, balance=10)
+        inputs = {"account_id": b, "amount": 5, "expires_seconds": 60}
+        steps = (Step("hold", "lien.reserve", inputs), Step("go", "wait", {}, (Need("hold"),)))
+        async with held(database, a):
+            first = writer.send([writer.transfer(a, b, 1)])
+            await until(lambda: writer.lane._under_way)
+            made = writer.send([CreateChain(new_id(CHAIN), Definition(steps), "test")])
+            await until(lambda: ahead(writer) == 1)
+            last = writer.send([writer.transfer(b, a, 1, reference="order")])
+        assert [tell(await one) for one in (first, made, last)] == ["posted", "done", "posted"]
+        [[seconds]] = await writer.read(
+            "SELECT extract(epoch FROM l.expires_at - e.recorded_at)::float FROM liens l"
+            " JOIN events e ON e.ledger_id = l.ledger_id AND e.subject = l.chain_id"
+            " WHERE l.ledger_id = $1"
+        )
+        assert seconds == 60
         await prove(database, writer.ledger)

@@ -86,7 +86,7 @@ REFUNDS_UNLOCKED = [
     Replacement(
         ATTEMPT,
         "            for entry in book.entries.values():\n",
-        "            book.corrections = await load_corrections(connection, ledger, book.entries)\n"
+        "            book.corrections = await load_corrections(connection, number, book.entries)\n"
         "            for entry in book.entries.values():\n",
     ),
     Replacement(

@@ -146,10 +146,10 @@ class OpenChain:
     """One chain in a commit.
 
     `read`: the number of the last event that was read; `offset`: of its last event here, 0 for
-    none. `taken`: the work that senders of this commit hold, and how much longer (None: no more).
-    `posted`: wallets that its entries of this commit are on. `begun`: calls that are made once this
-    is committed. `blocked`: something that it needs was not read, so that it goes on in a commit
-    that reads it.
+    none; `now`: when that was decided. `taken`: the work that senders of this commit hold, and how
+    much longer (None: no more). `posted`: wallets that its entries of this commit are on. `begun`:
+    calls that are made once this is committed. `blocked`: something that it needs was not read, so
+    that it goes on in a commit that reads it.
     """
 
     __slots__ = (
@@ -157,6 +157,7 @@ class OpenChain:
         "blocked",
         "chain",
         "named",
+        "now",
         "offset",
         "posted",
         "read",
@@ -179,6 +180,7 @@ class OpenChain:
         self.references = references_of(chain)
         self.posted: set[str] = set()
         self.offset = 0
+        self.now = PENDING
         self.taken: dict[str, float | None] = {}
         self.begun: list[Begun] = []
         self.blocked = False
@@ -199,9 +201,10 @@ class OpenChain:
         row = self.work.get(step)
         return 1 if row is None else row.fence + 1
 
-    def close(self, offset: int) -> None:
+    def close(self, offset: int, now: dt.datetime) -> None:
         """End an operation: its events become a commit of the chain, at this offset."""
         chain = self.chain
+        self.now = now
         events = tuple(chain.new)
         first = chain.number - len(events) + 1
         self.records = (*self.records, Record(PENDING, str(offset), first, events))
@@ -212,6 +215,7 @@ class OpenChain:
 
         As far as that knows it is `now`; what this commit has posted is not at hand for an undo.
         """
+        self.now = now
         if self.chain.new:
             last = self.records[-1]._replace(at=now, id=None)
             self.chain = Chain(self.chain.id, [*self.chain.history, last])
@@ -247,9 +251,7 @@ class OpenChains:
         for opened in self._open.values():
             yield from opened.begun
 
-    def write(
-        self, work: WriteSet, now: dt.datetime, cards: Cards, accounts: Mapping[str, Account]
-    ) -> None:
+    def write(self, work: WriteSet, cards: Cards, accounts: Mapping[str, Account]) -> None:
         """Have everything written that follows from the histories as they stand now."""
         last = work.count
         for account in self._reserved_anew():
@@ -261,10 +263,10 @@ class OpenChains:
                 work.add_rest("chains", describe_card(opened))
                 for kind, row in describe_places(opened):
                     work.add_rest(kind, row)
-                for row in describe_liens(opened, now):
+                for row in describe_liens(opened):
                     work.add_rest("liens", row)
             if opened.offset or opened.taken:
-                for row in describe_work(opened, now, cards):
+                for row in describe_work(opened, cards):
                     work.add_rest("work", row)
 
     def _reserved_anew(self) -> Iterator[str]:

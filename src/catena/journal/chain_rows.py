@@ -120,7 +120,7 @@ def describe_places(opened: OpenChain) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "claims", {**claim._asdict(), "chain_id": id}
 
 
-def describe_liens(opened: OpenChain, now: dt.datetime) -> Iterator[dict[str, Any]]:
+def describe_liens(opened: OpenChain) -> Iterator[dict[str, Any]]:
     """The liens that have changed; one that was born and ended within this commit is no row.
 
     A time that was set in this commit counts from it, in microseconds.
@@ -133,13 +133,13 @@ def describe_liens(opened: OpenChain, now: dt.datetime) -> Iterator[dict[str, An
             if lien.expires_at is not None and (
                 before is None or row["expires_at"] != before["expires_at"]
             ):
-                row["expires_in"] = (lien.expires_at - now) // dt.timedelta(microseconds=1)
+                row["expires_in"] = (lien.expires_at - opened.now) // dt.timedelta(microseconds=1)
             yield row
 
 
-def describe_work(opened: OpenChain, now: dt.datetime, cards: Cards) -> Iterator[dict[str, Any]]:
+def describe_work(opened: OpenChain, cards: Cards) -> Iterator[dict[str, Any]]:
     """The work that is no longer as it was read. What somebody else holds is left to them."""
-    chain = opened.chain
+    chain, now = opened.chain, opened.now
     due: dict[str, str] = {}
     if not chain.is_ended:
         for call in due_calls(chain, now, cards.catalogue):

@@ -130,7 +130,7 @@ def close_chain(
     work.add_rest("events", {"offset": offset, "type": type, "subject": subject, "data": data})
     opened.blocked |= books.blocked
     opened.posted |= books.posted
-    opened.close(offset)
+    opened.close(offset, books.now)
     made = opened if not opened.read and len(opened.records) == 1 else None
     return ChainMoved(offset, chain.id, opened.records, value, made, books.now)
 

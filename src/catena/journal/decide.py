@@ -244,7 +244,7 @@ def finish(book: Book, work: WriteSet) -> list[Account]:
                 1,
             )
             _note_opened(work, work.next_offset(), profile)
-    book.chains.write(work, book.now, book.cards, book.accounts)
+    book.chains.write(work, book.cards, book.accounts)
     return [account for account in book.touched.values() if account.version or account.line_count]
 
 
