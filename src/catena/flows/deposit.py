@@ -81,8 +81,8 @@ class DepositState(StrEnum):
     CANCELLED = "cancelled"
 
 
-def define_deposit(terms: DepositTerms) -> Definition:
-    """The chain of a deposit."""
+def define_deposit(terms: DepositTerms, assess: Sequence[Step] = ()) -> Definition:
+    """The chain of a deposit. `assess`: steps that come before the charge, and may stop it."""
     asked: dict[str, Any] = {
         "gateway": terms.gateway,
         "amount": terms.amount,
@@ -93,14 +93,16 @@ def define_deposit(terms: DepositTerms) -> Definition:
         asked["note"] = terms.note
     kind = AUTHORISE if terms.manual else "gateway.charge"
     steps = [
+        *assess,
         Step(
             "charge",
             kind,
             asked,
+            tuple(Need(step.name) for step in assess),
             retry=_TRIES,
             timeout_seconds=terms.expires_seconds,
             compensation=_GIVE_BACK,
-        )
+        ),
     ]
     taken = "charge"
     if terms.manual:

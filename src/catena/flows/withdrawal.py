@@ -57,8 +57,10 @@ class WithdrawalState(StrEnum):
     CANCELLED = "cancelled"
 
 
-def define_withdrawal(terms: WithdrawalTerms) -> Definition:
-    """The chain of a withdrawal."""
+def define_withdrawal(terms: WithdrawalTerms, assess: Sequence[Step] = ()) -> Definition:
+    """The chain of a withdrawal. `assess`: steps that come before the money leaves its wallet,
+    where a lien holds it, and may stop that.
+    """
     reserve = {"account_id": terms.account, "amount": terms.total, "currency": terms.currency}
     debit: dict[str, Any] = {
         "account_id": terms.account,
@@ -81,11 +83,12 @@ def define_withdrawal(terms: WithdrawalTerms) -> Definition:
         payout["note"] = terms.note
     steps = (
         Step("reserve", "lien.reserve", reserve),
+        *assess,
         Step(
             "debit",
             "withdrawal",
             {name: value for name, value in debit.items() if value is not None},
-            (Need("reserve"),),
+            (Need("reserve"), *(Need(step.name) for step in assess)),
         ),
         Step("payout", "gateway.payout", payout, (Need("debit"),), retry=_TRIES, pivot=True),
         sent(
