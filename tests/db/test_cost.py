@@ -28,7 +28,7 @@ from catena.db.read.entries import EntryFilter, list_entries
 from catena.db.read.history import read_history
 from catena.db.read.statements import read_statement
 from catena.ids import ENTRY, random_fraction
-from catena.journal import OpenAccount, Piece
+from catena.journal import OpenAccount, Operation, Piece
 from catena.journal.attempt import Attempt
 from catena.journal.cards import Cards
 from catena.ledger.accounts import AccountStatus, SystemRole
@@ -131,16 +131,21 @@ def list_some_entries(wanted: EntryFilter) -> Read:
     )
 
 
-async def commit_deposit(connection: Connection, scribe: Scribe, account: str, *_: object) -> None:
+async def commit(
+    connection: Connection, scribe: Scribe, operation: Operation, cards: Cards
+) -> None:
     """Load under lock, decide and write, as a lane of the journal does."""
-    piece = Piece(
-        [scribe.deposit(account, 1)], key=uuid4().hex, payload=uuid4().hex, done=lambda _: None
-    )
-    cards = Cards(Catalogue(), random_fraction, 15, 10)
+    piece = Piece([operation], key=uuid4().hex, payload=uuid4().hex, done=lambda _: None)
     attempt = Attempt(scribe.ledger, {}, cards, lock=True)
     piece.needs.add(piece.operations, scribe.ledger.id)
     attempt.add(piece)
     await attempt.run(connection, system_clock(), 16, lambda _: None)
+
+
+async def commit_deposit(connection: Connection, scribe: Scribe, account: str, *_: object) -> None:
+    """A deposit to the account."""
+    cards = Cards(Catalogue(), random_fraction, 15, 10)
+    await commit(connection, scribe, scribe.deposit(account, 1), cards)
 
 
 def balance_at(*dates: str) -> Read:

@@ -169,6 +169,10 @@ END
 $$;
 
 -- Before anything else is locked: the chains still stand as they were read, and so do the fences.
+--
+-- Here and in all that joins rows to what is stored, the ledger comes with each row and not from the
+-- parameter: a plan is made once, often while a table is empty, and has to look up by the whole key.
+-- Else it reads all that the ledger has, and compares that with each row.
 CREATE FUNCTION journal_check_chains(p_ledger integer, p_rest jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = catena, pg_temp AS $$
 DECLARE
@@ -179,9 +183,10 @@ BEGIN
       FROM jsonb_to_recordset(p_rest -> 'chains') AS u ("before" integer) WHERE u."before" > 0;
     IF wanted > 0 THEN
         PERFORM FROM chains c
-           JOIN jsonb_to_recordset(p_rest -> 'chains') AS u (chain_id uuid, "before" integer)
-             ON c.chain_id = u.chain_id AND c.events = u."before"
-          WHERE c.ledger_id = p_ledger
+           JOIN (SELECT p_ledger AS ledger_id, r.*
+                   FROM jsonb_to_recordset(p_rest -> 'chains')
+                        AS r (chain_id uuid, "before" integer) OFFSET 0) u
+             ON c.ledger_id = u.ledger_id AND c.chain_id = u.chain_id AND c.events = u."before"
           ORDER BY c.chain_id FOR NO KEY UPDATE OF c;
         GET DIAGNOSTICS found = ROW_COUNT;
         IF found <> wanted THEN
@@ -195,17 +200,20 @@ BEGIN
       FROM jsonb_to_recordset(p_rest -> 'work') AS u ("before" bigint) WHERE u."before" IS NOT NULL;
     IF wanted > 0 THEN
         UPDATE work w SET due_at = u.due_at, leased = u.leased, fence = u.fence
-          FROM jsonb_to_recordset(p_rest -> 'work')
-               AS u (chain_id uuid, step text, "before" bigint, fence bigint, due_at timestamptz,
-                     leased boolean)
-         WHERE w.ledger_id = p_ledger AND w.chain_id = u.chain_id AND w.step = u.step
+          FROM (SELECT p_ledger AS ledger_id, r.*
+                  FROM jsonb_to_recordset(p_rest -> 'work')
+                       AS r (chain_id uuid, step text, "before" bigint, fence bigint,
+                             due_at timestamptz, leased boolean) OFFSET 0) u
+         WHERE w.ledger_id = u.ledger_id AND w.chain_id = u.chain_id AND w.step = u.step
            AND w.fence = u."before" AND u.due_at IS NOT NULL;
         GET DIAGNOSTICS found = ROW_COUNT;
         wanted := wanted - found;
         DELETE FROM work w
-         USING jsonb_to_recordset(p_rest -> 'work')
-               AS u (chain_id uuid, step text, "before" bigint, due_at timestamptz)
-         WHERE w.ledger_id = p_ledger AND w.chain_id = u.chain_id AND w.step = u.step
+         USING (SELECT p_ledger AS ledger_id, r.*
+                  FROM jsonb_to_recordset(p_rest -> 'work')
+                       AS r (chain_id uuid, step text, "before" bigint, due_at timestamptz)
+                OFFSET 0) u
+         WHERE w.ledger_id = u.ledger_id AND w.chain_id = u.chain_id AND w.step = u.step
            AND w.fence = u."before" AND u.due_at IS NULL;
         GET DIAGNOSTICS found = ROW_COUNT;
         IF found <> wanted THEN
@@ -224,10 +232,12 @@ BEGIN
     UPDATE chains c
        SET events = u.events, state = u.state, parked = u.parked, steps = u.steps, done = u.done,
            position = base + u."offset", updated_at = at
-      FROM jsonb_to_recordset(p_rest -> 'chains')
-           AS u (chain_id uuid, "before" integer, events integer, state text, parked boolean,
-                 steps smallint, done smallint, "offset" integer)
-     WHERE c.ledger_id = p_ledger AND c.chain_id = u.chain_id AND u."before" > 0
+      FROM (SELECT p_ledger AS ledger_id, r.*
+              FROM jsonb_to_recordset(p_rest -> 'chains')
+                   AS r (chain_id uuid, "before" integer, events integer, state text,
+                         parked boolean, steps smallint, done smallint, "offset" integer)
+            OFFSET 0) u
+     WHERE c.ledger_id = u.ledger_id AND c.chain_id = u.chain_id AND u."before" > 0
        AND u.events > u."before";
 
     INSERT INTO chains (ledger_id, chain_id, events, state, type, reference, parked, steps, done,
@@ -261,13 +271,16 @@ BEGIN
     -- Behind the ledger's lock: who found nobody waiting is right only if nobody has begun since. Waits
     -- that end in this commit are none any more; those that begin in it look for what is there next.
     DELETE FROM correlations c
-     USING jsonb_to_recordset(p_rest -> 'correlations')
-           AS u (chain_id uuid, correlation text, waits boolean)
-     WHERE c.ledger_id = p_ledger AND c.chain_id = u.chain_id AND c.correlation = u.correlation
+     USING (SELECT p_ledger AS ledger_id, r.*
+              FROM jsonb_to_recordset(p_rest -> 'correlations')
+                   AS r (chain_id uuid, correlation text, waits boolean) OFFSET 0) u
+     WHERE c.ledger_id = u.ledger_id AND c.chain_id = u.chain_id AND c.correlation = u.correlation
        AND NOT u.waits;
     IF EXISTS (SELECT FROM jsonb_to_recordset(p_rest -> 'messages')
                       AS u (correlation text, chain_id uuid)
-                 JOIN correlations c ON c.ledger_id = p_ledger AND c.correlation = u.correlation
+                CROSS JOIN LATERAL (SELECT FROM correlations c
+                                     WHERE c.ledger_id = p_ledger
+                                       AND c.correlation = u.correlation OFFSET 0) c
                 WHERE u.chain_id IS NULL) THEN
         RAISE EXCEPTION 'a chain has begun to wait for this message' USING ERRCODE = 'CT001';
     END IF;
@@ -276,8 +289,10 @@ BEGIN
       FROM jsonb_to_recordset(p_rest -> 'messages')
            AS u (source text, id text, correlation text, payload jsonb, chain_id uuid);
     UPDATE inbox i SET chain_id = u.chain_id
-      FROM jsonb_to_recordset(p_rest -> 'matched') AS u (source text, id text, chain_id uuid)
-     WHERE i.ledger_id = p_ledger AND i.source = u.source AND i.id = u.id;
+      FROM (SELECT p_ledger AS ledger_id, r.*
+              FROM jsonb_to_recordset(p_rest -> 'matched')
+                   AS r (source text, id text, chain_id uuid) OFFSET 0) u
+     WHERE i.ledger_id = u.ledger_id AND i.source = u.source AND i.id = u.id;
     INSERT INTO correlations (ledger_id, correlation, chain_id)
     SELECT p_ledger, u.correlation, u.chain_id
       FROM jsonb_to_recordset(p_rest -> 'correlations')

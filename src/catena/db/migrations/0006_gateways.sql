@@ -62,8 +62,9 @@ BEGIN
            AS c (type text, reference text, content uuid, chain_id uuid);
     -- Under the lock of the ledger's position: whatever was committed before is seen.
     PERFORM FROM jsonb_to_recordset(p_rest -> 'claims') AS c (type text, reference text)
-      JOIN entries e ON e.ledger_id = p_ledger AND e.type = c.type AND e.reference = c.reference
-                    AND e.chain_id IS NULL;
+      CROSS JOIN LATERAL (SELECT FROM entries e
+                           WHERE e.ledger_id = p_ledger AND e.type = c.type
+                             AND e.reference = c.reference AND e.chain_id IS NULL OFFSET 0) e;
     IF FOUND THEN
         RAISE EXCEPTION 'an entry has taken this reference' USING ERRCODE = 'CT001';
     END IF;
@@ -84,15 +85,20 @@ BEGIN
     -- One that nobody knew what to do with, until now.
     SELECT count(*) INTO wanted FROM jsonb_to_recordset(p_rest -> 'matched_notices') AS n (id text);
     IF wanted > 0 THEN
-        UPDATE notices n SET chain_id = u.chain_id, began = u.began
-          FROM jsonb_to_recordset(p_rest -> 'matched_notices')
-               AS u (gateway text, id text, chain_id uuid, began uuid)
-         WHERE n.ledger_id = p_ledger AND n.gateway = u.gateway AND n.id = u.id
-           AND n.chain_id IS NULL;
-        GET DIAGNOSTICS found = ROW_COUNT;
+        -- (Not IS NULL: that would call for the index of the unmatched, and read them all.)
+        SELECT count(*) INTO found
+          FROM jsonb_to_recordset(p_rest -> 'matched_notices') AS u (gateway text, id text)
+         CROSS JOIN LATERAL (SELECT FROM notices n
+                              WHERE n.ledger_id = p_ledger AND n.gateway = u.gateway AND n.id = u.id
+                                AND num_nulls(n.chain_id) = 1 OFFSET 0) n;
         IF found <> wanted THEN
             RAISE EXCEPTION 'somebody else has matched this notice' USING ERRCODE = 'CT001';
         END IF;
+        UPDATE notices n SET chain_id = u.chain_id, began = u.began
+          FROM (SELECT p_ledger AS ledger_id, r.*
+                  FROM jsonb_to_recordset(p_rest -> 'matched_notices')
+                       AS r (gateway text, id text, chain_id uuid, began uuid) OFFSET 0) u
+         WHERE n.ledger_id = u.ledger_id AND n.gateway = u.gateway AND n.id = u.id;
     END IF;
 
     INSERT INTO chain_references (ledger_id, gateway, reference, chain_id, step)

@@ -196,9 +196,11 @@ BEGIN
       FROM jsonb_to_recordset(p_items) AS u (version integer) WHERE u.version > 0;
     SELECT count(*) INTO found
       FROM (SELECT i.item_id
-              FROM jsonb_to_recordset(p_items) AS u (item_id uuid, version integer)
+              FROM (SELECT p_ledger AS ledger_id, r.*
+                      FROM jsonb_to_recordset(p_items) AS r (item_id uuid, version integer)
+                    OFFSET 0) u
               JOIN reconciliation_items i
-                ON i.ledger_id = p_ledger AND i.item_id = u.item_id AND i.version = u.version
+                ON i.ledger_id = u.ledger_id AND i.item_id = u.item_id AND i.version = u.version
              WHERE u.version > 0
              ORDER BY i.item_id FOR NO KEY UPDATE OF i) AS locked;
     IF found <> wanted THEN
@@ -209,11 +211,13 @@ BEGIN
        SET state = u.state, kind = u.kind, how = u.how, differences = u.differences,
            run = coalesce(u.run, i.run), changes = u.changes, version = i.version + 1,
            changed_at = p_at
-      FROM jsonb_to_recordset(p_items)
-           AS u (item_id uuid, version integer, state text, kind text, how text, differences jsonb,
-                 run integer, changes integer, changed boolean)
+      FROM (SELECT p_ledger AS ledger_id, r.*
+              FROM jsonb_to_recordset(p_items)
+                   AS r (item_id uuid, version integer, state text, kind text, how text,
+                         differences jsonb, run integer, changes integer, changed boolean)
+            OFFSET 0) u
      WHERE u.version > 0 AND u.changed
-       AND i.ledger_id = p_ledger AND i.item_id = u.item_id;
+       AND i.ledger_id = u.ledger_id AND i.item_id = u.item_id;
 
     INSERT INTO reconciliation_items (ledger_id, item_id, gateway, state, kind, how, differences, run,
                                       changes, version, opened_at, changed_at)
