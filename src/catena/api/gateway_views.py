@@ -20,7 +20,13 @@ from catena.api.views import (
     settle,
 )
 from catena.chains.chain import Chain, StepRun
-from catena.flows.deposit import CREDIT, DepositState, charge_of, state_of_deposit
+from catena.flows.deposit import (
+    CREDIT,
+    DepositState,
+    captured_of,
+    charge_of,
+    state_of_deposit,
+)
 from catena.flows.sums import Sums, sum_up
 from catena.flows.withdrawal import WithdrawalState, state_of_withdrawal
 from catena.ids import DEPOSIT, REFUND, WITHDRAWAL
@@ -120,7 +126,7 @@ def view_deposit(chain: Chain, ledger_id: str, sums: Sums | None = None) -> Gate
         credit.definition.inputs["account_id"],
         asked["amount"],
         asked["currency"],
-        taken.result.get("amount") if taken.seq else None,
+        captured_of(chain),
         sums.refunded,
         sums.disputed,
         sums.left,

@@ -52,11 +52,14 @@ def mark_done(
         chain.note(now, step, StepState.COMPENSATED, result=told, why=why, by=by)
     else:
         type = books.catalogue.find(found.definition.type)
-        if type is not None and not type.gives(result):
+        inputs = found.inputs if found.inputs is not None else found.definition.inputs
+        known = {**found.result, **result}
+        given = known if type is None else type.complete(inputs, known)
+        if given is None:
             return _no(chain, found, ChainRefusal.RESULT_MISMATCH)
         if state is StepState.PENDING:
             chain.note(now, step, StepState.EXECUTING)
-        finish_step(chain, books, found, {**found.result, **result}, why=why, by=by)
+        finish_step(chain, books, found, given, why=why, by=by)
     run(chain, books)
     return None
 

@@ -104,8 +104,8 @@ class ChainRefusal(Enum):
     )
     RESULT_MISMATCH = (
         "result_mismatch",
-        "What the step is said to have given is of another kind",
-        "Give values of the kinds that its type says, or leave them out.",
+        "What the step is said to have given is not what its type gives",
+        "Give values of its kinds; of a gateway's step its `reference`, and no other amount.",
     )
     TOO_MANY_SIGNALS = (
         "too_many_signals",

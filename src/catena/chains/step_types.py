@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, Protocol
 
-from catena.chains.expressions import Kind
+from catena.chains.expressions import Kind, is_expression
 from catena.settings import LIMITS
 
 __all__ = [
@@ -45,7 +45,8 @@ class Input(NamedTuple):
 class StepType(NamedTuple):
     """What a type takes and gives. `undoes`: a committed step needs undoing by another call, so
     each has a compensation or is the pivot. `undo`: what a compensation takes, over the results of
-    its own step, too; empty where the type's own check says what it may be.
+    its own step, too; empty where the type's own check says what it may be. `always`: results that
+    no step lacks that was done; `repeats`: those that are the inputs of the same names.
     """
 
     name: str
@@ -53,10 +54,23 @@ class StepType(NamedTuple):
     results: Mapping[str, Kind]
     undoes: bool = False
     undo: Mapping[str, Input] = {}
+    always: frozenset[str] = frozenset()
+    repeats: frozenset[str] = frozenset()
 
     def gives(self, result: Mapping[str, Any]) -> bool:
         """Whether what expressions may ask for is of its kind; an undo may need more than that."""
         return all(self.results.get(name, Kind.ANY).holds(value) for name, value in result.items())
+
+    def complete(
+        self, inputs: Mapping[str, Any], result: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
+        """What a step with these inputs gave, where somebody tells it who may leave out what was
+        asked for anyway; None: it is of another kind, differs from that, or lacks something.
+        """
+        asked = {name: inputs[name] for name in self.repeats if not is_expression(inputs[name])}
+        whole = {**asked, **result}
+        fits = self.always <= whole.keys() and asked.items() <= whole.items()
+        return whole if fits and self.gives(whole) else None
 
 
 class Fault(NamedTuple):

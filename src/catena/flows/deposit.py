@@ -22,6 +22,7 @@ __all__ = [
     "DEPOSIT",
     "DepositState",
     "DepositTerms",
+    "captured_of",
     "charge_of",
     "define_deposit",
     "state_of_deposit",
@@ -160,6 +161,15 @@ def _capture(terms: DepositTerms) -> list[Step]:
 def charge_of(chain: Chain) -> StepRun:
     """The step that took the money: what a refund gives back."""
     return chain.steps.get("take") or chain.steps["charge"]
+
+
+def captured_of(chain: Chain) -> int | None:
+    """What the gateway has taken, in minor units: what it was asked for. None: nothing yet."""
+    taken = charge_of(chain)
+    if not taken.seq:
+        return None
+    amount: int = (taken.inputs or taken.definition.inputs)["amount"]
+    return amount
 
 
 def state_of_deposit(chain: Chain) -> DepositState:

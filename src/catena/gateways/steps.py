@@ -54,6 +54,8 @@ _RESULTS: Final = {
     "action": Kind.ANY,
     "details": Kind.ANY,
 }
+_NAMED: Final = frozenset({"reference"})
+_REPEATED: Final = frozenset({"amount", "currency"})
 
 _UNDONE_BY: Final[Mapping[Capability, Capability]] = {
     _C.CHARGE: _C.REFUND,
@@ -76,7 +78,14 @@ class GatewayStep:
 
     def __init__(self, capability: Capability, gateways: Gateways) -> None:
         moves = capability is not Capability.CANCEL
-        self.type = StepType(f"gateway.{capability}", _INPUTS[capability], _RESULTS, undoes=moves)
+        self.type = StepType(
+            f"gateway.{capability}",
+            _INPUTS[capability],
+            _RESULTS,
+            undoes=moves,
+            always=_NAMED if moves else frozenset(),
+            repeats=_REPEATED,
+        )
         self._capability = capability
         self._gateways = gateways
 
@@ -160,7 +169,7 @@ def differs(answer: Answer, asked: Mapping[str, Any]) -> bool:
     told = answer.result
     return answer.outcome is Outcome.APPROVED and any(
         name in told and isinstance(asked.get(name), int | str) and told[name] != asked[name]
-        for name in ("amount", "currency")
+        for name in _REPEATED
     )
 
 
