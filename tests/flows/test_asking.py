@@ -13,6 +13,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 
+from catena.ledger.accounts import system_account_id
 from tests.chain_bodies import balance
 from tests.contract import Contract
 from tests.flows.gateways import (
@@ -120,6 +121,21 @@ def test_what_the_wallet_cannot_take_is_refused_at_once(
     assert problems[0][2] == id
     assert calls(shop) == before
     assert shop.service.read("/v1/chains", account_id=id)["items"] == []
+
+
+@pytest.mark.parametrize(("path", "method"), WAYS)
+def test_an_account_that_only_goes_by_hand_refuses_nothing(
+    shop: Shop, path: str, method: Means
+) -> None:
+    """What a gateway moves goes through its own clearing account, and through holding."""
+    wallet = shop.funded(FUNDED)
+    clearing = f"/v1/accounts/{system_account_id(shop.ledger, 'clearing', 'USD')}"
+    assert shop.service.patch(clearing, {"status": "blocked"}).status_code == 200
+    by_hand = {"account_id": wallet, "amount": AMOUNT, "currency": "USD"}
+    assert shop.service.post(path, by_hand).json()["code"] == "account_blocked"
+    made = shop.service.post(path, body_of(wallet, method)).json()
+    assert shop.service.patch(clearing, {"status": "active"}).status_code == 200
+    assert shop.until(made)["state"] == "completed"
 
 
 def test_who_earns_a_fee_must_be_there(shop: Shop) -> None:

@@ -84,6 +84,26 @@ def test_a_dispute_while_a_refund_is_in_the_air(shop: Shop) -> None:
     shop.check_since(before, 0, 0, 0, 0, 0)
 
 
+@pytest.mark.parametrize(("taken", "asked"), [(990, None), (990, 1), (400, 591)])
+def test_what_was_taken_back_is_not_refunded(shop: Shop, taken: int, asked: int | None) -> None:
+    """It is refused at once, though the wallet has as much; and a refund that was made before is
+    what its key and its reference answer with.
+    """
+    deposit, body, key = paid_in(shop), {"amount": 10, "reference": uuid4().hex}, uuid4().hex
+    shop.until(shop.pay_in(deposit["account_id"], AMOUNT, card()), "completed")
+    path = f"/v1/deposits/{deposit['id']}/refunds"
+    refund = shop.until(shop.service.post(path, body, key=key).json())
+    shop.ask("/v1/disputes", charge=deposit["gateway_reference"], amount=taken)
+    told = find_out(lambda: shop.read(deposit), lambda one: one["disputed"] == taken)
+    assert told["refundable"] == AMOUNT - 10 - taken
+    answer = shop.command(deposit, "refunds", amount=asked)
+    assert (answer.status_code, answer.json()["code"]) == (422, "refund_exceeds_entry")
+    assert "`refundable`" in answer.json()["detail"]
+    assert len(shop.chains("gateway.refund", deposit["chain_id"])) == 1
+    for again in (key, uuid4().hex):
+        assert shop.service.post(path, body, key=again).json()["id"] == refund["id"]
+
+
 def test_a_refund_that_fails_after_a_dispute_of_the_rest(shop: Shop) -> None:
     """What it had given is the wallet's again: the payer has only what was disputed."""
     before, deposit = shop.books(), paid_in(shop, "tok_refund_fails")

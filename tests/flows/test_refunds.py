@@ -141,6 +141,9 @@ def test_a_refund_that_fails_after_it_had_succeeded(shop: Shop, manner: str) -> 
     check_wallet(shop, deposit, AMOUNT)
     assert shop.read(refund)["state"] == "completed"
     assert len(shop.chains("gateway.returned", refund["chain_id"])) == 1
+    told = shop.read(deposit)  # the payer has nothing of it; the card did not take that part
+    assert (told["refunded"], told["refundable"]) == (0, AMOUNT - 400)
+    assert shop.command(deposit, "refunds", amount=AMOUNT).json()["code"] == "refund_exceeds_entry"
     shop.check_since(before, AMOUNT, 0, 0, 0, AMOUNT)
 
 

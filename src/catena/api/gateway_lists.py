@@ -171,7 +171,7 @@ async def read_sums(request: Request, context: Context, chains: Sequence[Chain])
     async with app_of(request).pool.acquire() as connection:
         corrected = await read_corrected(connection, number, entries)
         ids = [chain.id for chain in chains]
-        followers = await read_followers(connection, number, ids, FOLLOWING)
+        followers = await read_followers(connection, number, ids, FOLLOWING, REFUND_TYPE)
     found = []
     for chain in chains:
         told = corrected.get(chain.steps[CREDIT].entry or "", Corrected(0, is_reversed=False))

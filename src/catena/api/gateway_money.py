@@ -39,6 +39,7 @@ from catena.flows.deposit import (
     CREDIT,
     DepositState,
     DepositTerms,
+    captured_of,
     charge_of,
     define_deposit,
     state_of_deposit,
@@ -50,9 +51,10 @@ from catena.flows.withdrawal import (
 )
 from catena.ids import CHAIN, DEPOSIT, REFUND, WITHDRAWAL, new_id
 from catena.journal import CreateChain, Operation, PostEntry, RefundEntry, Result, RunChain
+from catena.ledger.accounts import SystemRole
 from catena.ledger.entries import Draft, Entry, EntryType
 from catena.ledger.fees import PaidBy
-from catena.ledger.refusals import RefusalCode
+from catena.ledger.refusals import Refusal, RefusalCode
 from catena.money import Currency
 
 __all__ = [
@@ -161,9 +163,20 @@ def _charge_wallet(
     return sum(fee.amount for fee in charged)
 
 
-def _make(definition: Definition, instead: Operation, context: Context) -> Sequence[Operation]:
+def _by_hand(
+    name: str, request: GatewayDepositRequest | GatewayWithdrawalRequest, context: Context
+) -> Operation:
+    """What is asked for without a gateway, or what is like it: that goes through holding."""
+    if request.gateway is not None:
+        request = request.model_copy(update={"through": SystemRole.HOLDING})
+    return BUILDERS[name].build(request, context)
+
+
+def _make(
+    definition: Definition, instead: Operation, context: Context, against: Refusal | None = None
+) -> Sequence[Operation]:
     """The chain, if its gateway takes it. `instead`: the entry by hand that it is like, and whose
-    reference it has. Raises InvalidInput.
+    reference it has; `against`: what speaks against it beside. Raises InvalidInput.
     """
     assert isinstance(instead, PostEntry | RefundEntry)  # noqa: S101  # what moves money is
     flaws = list(find_flaws(definition.steps, context.catalogue, context.ledger.id))
@@ -173,7 +186,7 @@ def _make(definition: Definition, instead: Operation, context: Context) -> Seque
     if draft.reference is not None and draft.content is not None:
         claim = Claim(draft.type, draft.reference, draft.content)
         definition = replace(definition, claim=claim)
-    return (CreateChain(new_id(CHAIN), definition, context.caller.id, instead),)
+    return (CreateChain(new_id(CHAIN), definition, context.caller.id, instead, against),)
 
 
 def _place(part: str) -> str:
@@ -182,7 +195,7 @@ def _place(part: str) -> str:
 
 
 def _deposit(request: GatewayDepositRequest, context: Context) -> Sequence[Operation]:
-    by_hand = BUILDERS["deposit"].build(request, context)
+    by_hand = _by_hand("deposit", request, context)
     if request.gateway is None:
         return (by_hand,)
     require(context.caller, Scope.CHAINS_CALL)
@@ -207,7 +220,7 @@ def _deposit(request: GatewayDepositRequest, context: Context) -> Sequence[Opera
 
 
 def _withdraw(request: GatewayWithdrawalRequest, context: Context) -> Sequence[Operation]:
-    by_hand = BUILDERS["withdrawal"].build(request, context)
+    by_hand = _by_hand("withdrawal", request, context)
     if request.gateway is None:
         return (by_hand,)
     require(context.caller, Scope.CHAINS_CALL)
@@ -268,8 +281,7 @@ def _refund(
     credit, taken = chain.steps[CREDIT], charge_of(chain)
     if chain.state is not ChainState.COMPLETED or credit.entry is None:
         raise Conflict("Only a deposit that is completed is refunded.")
-    # Where nothing is left, the books say so.
-    amount = request.amount or left or taken.result["amount"]
+    amount = request.amount or left or captured_of(chain) or 0
     asked = taken.definition.inputs
     terms = RefundTerms(
         asked["gateway"],
@@ -286,7 +298,9 @@ def _refund(
     draft = Draft(
         EntryType.REFUND, (), reference=request.reference, corrects=credit.entry, content=content
     )
-    return _make(define_refund(terms), RefundEntry(draft, amount), context)
+    # The books know what was refunded of the entry, and nothing of chargebacks.
+    against = Refusal(RefusalCode.REFUND_EXCEEDS_ENTRY) if amount > left else None
+    return _make(define_refund(terms), RefundEntry(draft, amount), context, against)
 
 
 def _render(results: Sequence[Result], context: Context, prefix: str, show: _Show) -> Reply:
@@ -331,6 +345,7 @@ def _words(what: str) -> Mapping[RefusalCode | ChainRefusal, str]:
             " becomes of it."
         ),
         RefusalCode.REFERENCE_CONFLICT: f"Use a new reference for a new {what}.",
+        RefusalCode.REFUND_EXCEEDS_ENTRY: "Refund at most what the deposit's `refundable` says.",
     }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from catena.chains.chain import Chain
-from catena.flows.deposit import DepositState, charge_of, state_of_deposit
+from catena.flows.deposit import DepositState, captured_of, state_of_deposit
 from catena.flows.reactions import CAME_BACK, GIVEN_BACK, TAKEN_BACK, WON_BACK
 
 __all__ = ["FOLLOWING", "Sums", "sum_up"]
@@ -29,18 +29,22 @@ class Sums(NamedTuple):
 def sum_up(
     chain: Chain, refunded: int = 0, followers: Iterable[Chain] = (), *, is_reversed: bool = False
 ) -> Sums:
-    """The sums of a deposit. `refunded` and `is_reversed`: of its entry; `followers`: its chains of
-    the types `FOLLOWING`. A refund counts from when the wallet has paid it until it is undone.
+    """The sums of a deposit. `refunded` and `is_reversed`: of its entry; `followers`: the chains of
+    the types `FOLLOWING` that are about it, or about a refund of it. A refund counts from when the
+    wallet has paid it until it is undone, or comes back; that is not refunded anew even so.
     """
     if state_of_deposit(chain) is not DepositState.COMPLETED:
         return Sums(0, 0, 0)
-    moved = dict.fromkeys(FOLLOWING, 0)
+    moved, came_back = dict.fromkeys(FOLLOWING, 0), 0
     for follower in followers:
-        moved[follower.definition.type] += _amount_of(follower)
+        if follower.definition.reference == chain.id:
+            moved[follower.definition.type] += _amount_of(follower)
+        else:
+            came_back += _amount_of(follower)
     refunded += moved[GIVEN_BACK] - moved[CAME_BACK]
     disputed = moved[TAKEN_BACK] - moved[WON_BACK]
-    captured: int = charge_of(chain).result["amount"]
-    return Sums(refunded, disputed, 0 if is_reversed else max(0, captured - refunded - disputed))
+    left = (captured_of(chain) or 0) - refunded - disputed
+    return Sums(refunded - came_back, disputed, 0 if is_reversed else max(0, left))
 
 
 def _amount_of(chain: Chain) -> int:

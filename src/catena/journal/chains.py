@@ -38,7 +38,7 @@ def decide_creation(
     found = None if definition.claim is None else book.find_claimant(definition.claim)
     if found is None and instead is not None:
         amount = instead.amount if isinstance(instead, RefundEntry) else None
-        found = book.refuse(instead.draft, amount)
+        found = book.refuse(instead.draft, amount) or operation.against
     if found is not None:
         return found
     flaws = list(_find_flaws(operation, book))

@@ -78,13 +78,14 @@ class CreateChain(NamedTuple):
     """Make this chain, and run it unless it is open. `by`: who asked.
 
     `instead`: the entry that it posts by and by: what that would be refused for now refuses the
-    chain.
+    chain. `against`: what speaks against it beside that, where nothing bears its reference yet.
     """
 
     chain: str
     definition: Definition
     by: str | None = None
     instead: PostEntry | RefundEntry | None = None
+    against: Refusal | None = None
 
 
 class RunChain(NamedTuple):

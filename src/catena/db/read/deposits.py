@@ -51,19 +51,27 @@ async def read_corrected(
 
 
 _FOLLOWERS: Final = """
-SELECT c.chain_id
+SELECT u.reference, c.chain_id
   FROM unnest($2::text[]) AS u (reference)
  CROSS JOIN LATERAL (
+       SELECT u.reference AS about
+       UNION ALL
+       SELECT 'cte_' || replace(chain_id::text, '-', '') FROM chains
+        WHERE ledger_id = $1 AND reference = u.reference AND type = $4) a
+ CROSS JOIN LATERAL (
        SELECT chain_id FROM chains
-        WHERE ledger_id = $1 AND reference = u.reference AND type = ANY ($3::text[]) OFFSET 0) c"""
+        WHERE ledger_id = $1 AND reference = a.about AND type = ANY ($3::text[]) OFFSET 0) c"""
 
 
 async def read_followers(
-    connection: Connection, ledger: int, chains: Sequence[str], types: Sequence[str]
+    connection: Connection, ledger: int, chains: Sequence[str], types: Sequence[str], between: str
 ) -> dict[str, list[Chain]]:
-    """The chains of these types whose reference is one of these chains, by that."""
-    rows = await connection.fetch(_FOLLOWERS, ledger, chains, types)
+    """The chains of these types whose reference is one of these chains, or a chain of the type
+    `between` whose own is one: by that one.
+    """
+    rows = await connection.fetch(_FOLLOWERS, ledger, chains, types, between)
+    ids = [CHAIN + row["chain_id"].hex for row in rows]
     found: dict[str, list[Chain]] = {}
-    for chain in await read_chains(connection, ledger, [CHAIN + r["chain_id"].hex for r in rows]):
-        found.setdefault(chain.definition.reference or "", []).append(chain)
+    for row, chain in zip(rows, await read_chains(connection, ledger, ids), strict=True):
+        found.setdefault(row["reference"], []).append(chain)
     return found
