@@ -224,6 +224,17 @@ def test_a_reference_is_for_one_of_its_type(shop: Shop, path: str, method: Means
     assert [entry["id"] for entry in entries] == [ended["entry_id"]]
 
 
+def test_a_reference_tells_what_has_become_of_it_since(shop: Shop) -> None:
+    """Whoever asks for it again, be the key a new one or not."""
+    body, key = body_of(shop.funded(), card(), reference=uuid4().hex), uuid4().hex
+    deposit = shop.until(shop.service.post("/v1/deposits", body).json(), "completed")
+    for given, refunded in ((300, 300), (500, 800)):
+        shop.until(shop.refund(deposit, given), "completed")
+        answer = shop.service.post("/v1/deposits", body, key=key)
+        assert (answer.status_code, answer.json()) == (201, shop.read(deposit))
+        assert answer.json()["refunded"] == refunded
+
+
 def test_a_reference_by_hand_is_taken_for_gateways(shop: Shop) -> None:
     """One ledger, one type, one reference."""
     wallet, reference = shop.funded(), uuid4().hex

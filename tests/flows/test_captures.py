@@ -205,3 +205,19 @@ def test_what_a_payer_had_to_approve_is_captured(shop: Shop) -> None:
     assert shop.until(deposit)["state"] == "completed"
     assert balance(shop.service, wallet) == (300, 0)
     assert shop.counts(deposit["chain_id"]) == TAKEN
+
+
+def test_steps_of_a_callers_own_are_not_taken_for_ours(shop: Shop) -> None:
+    """One that is charged at once is neither authorised nor captured by what it is given."""
+    deposit = shop.pay_in(shop.funded(), AMOUNT, card("tok_pending_approved"))
+    shop.until_step(deposit, "charge", "waiting")
+    steps: list[View] = [{"name": name, "type": "wait", "inputs": {}} for name in ("go", "take")]
+    path = f"/v1/chains/{deposit['chain_id']}"
+    assert shop.service.post(f"{path}/steps", {"steps": steps}).status_code == 202
+    assert shop.read(deposit)["state"] == "pending"
+    assert shop.command(deposit, "capture").json()["code"] == "not_authorised"
+    for step in steps:
+        shop.service.post(f"{path}/signals/{step['name']}", {})
+    shop.advance(DECIDED)
+    ended = shop.until(deposit)
+    assert (ended["state"], ended["captured"], ended["refundable"]) == ("completed", AMOUNT, AMOUNT)

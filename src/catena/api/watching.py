@@ -19,7 +19,7 @@ from starlette.requests import Request
 from catena.api.chain_views import view_chain
 from catena.api.requests import app_of, identify, run_write
 from catena.api.views import encode
-from catena.api.writes import REPLAYED, Context, Reply, Write
+from catena.api.writes import Context, Reply, Write
 from catena.chains.chain import Chain
 from catena.db.pool import is_lost
 from catena.db.read.chains import read_chain, read_numbers
@@ -193,9 +193,7 @@ async def run_and_wait(
     seconds = _read_wait(request)
     if reply.status != 202 or not seconds:  # noqa: PLR2004  # Accepted
         place = dict(reply.headers).get(b"location", b"")
-        if reply.status != made or REPLAYED in reply.headers:
-            return reply
-        if found_at is None or not place.startswith(found_at):
+        if reply.status != made or found_at is None or not place.startswith(found_at):
             return reply
         seconds = 0
     try:

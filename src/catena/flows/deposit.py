@@ -160,7 +160,12 @@ def _capture(terms: DepositTerms) -> list[Step]:
 
 def charge_of(chain: Chain) -> StepRun:
     """The step that took the money: what a refund gives back."""
-    return chain.steps.get("take") or chain.steps["charge"]
+    return chain.steps["take" if _is_manual(chain) else "charge"]
+
+
+def _is_manual(chain: Chain) -> bool:
+    """Whether it was authorised first. The names of steps do not tell: a caller may add some."""
+    return chain.steps["charge"].definition.type == AUTHORISE
 
 
 def captured_of(chain: Chain) -> int | None:
@@ -182,8 +187,8 @@ def state_of_deposit(chain: Chain) -> DepositState:
         return DepositState.CANCELLED if cancelled else DepositState.FAILED
     if chain.state is ChainState.COMPLETED:
         return DepositState.COMPLETED
-    charge, go = chain.steps["charge"], chain.steps.get("go")
-    if go is not None and go.state is StepState.WAITING:
+    charge = chain.steps["charge"]
+    if _is_manual(chain) and chain.steps["go"].state is StepState.WAITING:
         return DepositState.AUTHORISED
     acts = charge.state is StepState.WAITING and charge.result.get("action") is not None
     return DepositState.ACTION_NEEDED if acts else DepositState.PENDING
