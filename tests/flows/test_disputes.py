@@ -16,7 +16,7 @@ from tests.chain_bodies import balance
 from tests.flows.cases import AMOUNT
 from tests.flows.gateways import Shop, View, card, find_out, to_bank
 from tests.flows.test_captures import MANUAL
-from tests.flows.test_refunds import check_wallet, paid_in
+from tests.flows.test_refunds import blocked, check_wallet, paid_in
 
 DISPUTED: Final = 20
 CHARGEBACK: Final = "gateway.chargeback"
@@ -226,6 +226,20 @@ def test_a_dispute_in_a_currency_that_the_wallet_has_not(shop: Shop) -> None:
     id = system_account_id(shop.ledger, "losses", "EUR")
     assert shop.service.read(f"/v1/accounts/{id}/balance")["posted"] == 70
     check_wallet(shop, deposit, AMOUNT)
+
+
+def test_a_dispute_of_what_no_wallet_ever_had(shop: Shop) -> None:
+    """The charge was given back already: what the wallet has by now is not the payer's."""
+    deposit = blocked(shop, "tok_approved")
+    name = shop.until(deposit, "failed")["gateway_reference"]
+    shop.service.patch(f"/v1/accounts/{deposit['account_id']}", {"status": "active"})
+    shop.until(shop.pay_in(deposit["account_id"], AMOUNT, card()), "completed")
+    before = shop.books()
+    assert tell(shop, about=name, amount=AMOUNT)[0] == 200
+    find_out(lambda: shop.chains(CHARGEBACK, deposit["chain_id"]), bool)
+    check_wallet(shop, deposit, AMOUNT)
+    shop.check_since(before, -AMOUNT, 0, AMOUNT, 0, 0)
+    shop.apart += AMOUNT  # the sandbox would not have done that
 
 
 def test_what_comes_to_nothing_is_listed(shop: Shop) -> None:
