@@ -56,8 +56,8 @@ SELECT u.reference, c.chain_id
  CROSS JOIN LATERAL (
        SELECT u.reference AS about
        UNION ALL
-       SELECT 'cte_' || replace(chain_id::text, '-', '') FROM chains
-        WHERE ledger_id = $1 AND reference = u.reference AND type = $4) a
+       (SELECT 'cte_' || replace(chain_id::text, '-', '') FROM chains
+        WHERE ledger_id = $1 AND reference = u.reference AND type = $4 OFFSET 0)) a
  CROSS JOIN LATERAL (
        SELECT chain_id FROM chains
         WHERE ledger_id = $1 AND reference = a.about AND type = ANY ($3::text[]) OFFSET 0) c"""
