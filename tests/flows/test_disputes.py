@@ -225,6 +225,8 @@ def test_a_dispute_in_a_currency_that_the_wallet_has_not(shop: Shop) -> None:
     assert chain["state"] == "completed"
     id = system_account_id(shop.ledger, "losses", "EUR")
     assert shop.service.read(f"/v1/accounts/{id}/balance")["posted"] == 70
+    told = shop.read(deposit)
+    assert (told["disputed"], told["refundable"]) == (0, AMOUNT)
     check_wallet(shop, deposit, AMOUNT)
 
 

@@ -35,22 +35,25 @@ def sum_up(
     """
     if state_of_deposit(chain) is not DepositState.COMPLETED:
         return Sums(0, 0, 0)
+    currency = chain.steps["charge"].definition.inputs["currency"]
     moved, came_back = dict.fromkeys(FOLLOWING, 0), 0
     for follower in followers:
+        amount = _amount_of(follower, currency)
         if follower.definition.reference == chain.id:
-            moved[follower.definition.type] += _amount_of(follower)
+            moved[follower.definition.type] += amount
         else:
-            came_back += _amount_of(follower)
+            came_back += amount
     refunded += moved[GIVEN_BACK] - moved[CAME_BACK]
     disputed = moved[TAKEN_BACK] - moved[WON_BACK]
     left = (captured_of(chain) or 0) - refunded - disputed
     return Sums(refunded - came_back, disputed, 0 if is_reversed else max(0, left))
 
 
-def _amount_of(chain: Chain) -> int:
-    """What the gateway has moved, by the entry of its clearing account."""
-    if chain.failure is not None:
-        return 0
+def _amount_of(chain: Chain, currency: str) -> int:
+    """What the gateway has moved of this currency, by the entry of its clearing account."""
     run = chain.steps.get("sent") or chain.steps["received"]
-    amount: int = run.definition.inputs["lines"][0]["amount"]
+    line = run.definition.inputs["lines"][0]
+    if chain.failure is not None or line["currency"] != currency:
+        return 0
+    amount: int = line["amount"]
     return amount
