@@ -265,7 +265,7 @@ async def test_the_journal_cannot_write_what_does_not_balance(database: Database
 
 BANKING = (
     *("bank_alarms", "bank_files", "bank_inbox", "bank_lines", "bank_orders", "bank_statements"),
-    *("bank_turns", "deposit_references", "suspense", "virtual_ibans"),
+    *("bank_turns", "deposit_references", "suspense_undone", "virtual_ibans"),
 )
 GRANTED = {
     ("api_keys", "INSERT"),
@@ -282,7 +282,7 @@ GRANTED = {
     ("ledgers", "INSERT"),
     ("ledgers", "UPDATE"),
     ("positions", "INSERT"),
-    ("suspense", "UPDATE"),
+    ("suspense_undone", "UPDATE"),
     ("virtual_ibans", "DELETE"),
     ("reconciliation_findings", "INSERT"),
     ("reconciliation_keys", "INSERT"),

@@ -269,6 +269,9 @@ def test_an_undo_that_fails_after_it_had_succeeded_is_in_suspense(shop: Shop) ->
     assert again.status_code == 200
     shop.check_since(before, AMOUNT, 0, 0, AMOUNT, AMOUNT)
     check_wallet(shop, deposit, 0)
+    items = shop.service.read("/v1/suspense", limit=200)["items"]
+    (one,) = (one for one in items if one["gateway_reference"] == refund["id"])
+    assert one["amount"] == AMOUNT
 
 
 @pytest.mark.parametrize(("scopes", "status"), [((), 403), (("chains:call",), 202)])

@@ -175,13 +175,21 @@ def test_a_payout_that_comes_back(shop: Shop, manner: str) -> None:
 
 
 def test_what_comes_back_for_a_closed_wallet_is_in_suspense(shop: Shop) -> None:
-    """Whose it is somebody has to find out."""
+    """Whose it is somebody has to find out: it is listed, and given to another wallet of his."""
     before, wallet = shop.books(), shop.funded(AMOUNT)
     withdrawal = shop.pay_out(wallet, AMOUNT, to_bank("acct_fails_after_paid"))
     shop.until(withdrawal, "completed")
     assert shop.service.post(f"/v1/accounts/{wallet}/close", {}).status_code == 200
     shop.advance(DECIDED)
     shop.check_since(before, 0, 0, 0, AMOUNT, 0)
+    (returned,) = shop.chains("gateway.returned", withdrawal["chain_id"])
+    items = shop.service.read("/v1/suspense", limit=200)["items"]
+    (one,) = (one for one in items if one["chain_id"] == returned["id"])
+    assert (one["amount"], one["gateway"]) == (AMOUNT, "sandbox")
+    assert one["gateway_reference"] == shop.read(withdrawal)["gateway_reference"]
+    other = {"account_id": shop.funded(0), "reason": "He has opened another"}
+    shop.service.make(f"/v1/suspense/{one['id']}/assign", other)
+    shop.check_since(before, 0, 0, 0, 0, 0)
 
 
 def test_a_payout_that_came_back_before_anybody_heard_of_it(shop: Shop) -> None:

@@ -85,9 +85,9 @@ _Line = TypeVar("_Line", bound=_Named)
 
 
 def name_one_account(line: _Line) -> _Line:
-    """The line, if it names its account in one way."""
+    """What names an account, if it does in one way."""
     if (line.account_id is None) == (line.role is None):
-        raise ValueError("A line names its account by `account_id` or by `role`.")
+        raise ValueError("An account is named by `account_id` or by `role`.")
     return line
 
 

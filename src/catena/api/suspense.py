@@ -1,4 +1,4 @@
-"""Money that came in and is nobody's: what there is, and how it gets to its owner.
+"""Money that is nobody's: what stands in suspense, and how it gets to its owner, or is lost.
 
 Invariant: what is in suspense is assigned once, by an entry that says who decided it and why; where
 that is reversed, it is there again.
@@ -9,25 +9,27 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query
 from msgspec import Meta, Struct
+from pydantic import Field, model_validator
 from starlette.requests import Request
 from starlette.responses import Response
 
 from catena.api import examples
 from catena.api.bodies import AccountId as AccountText
-from catena.api.bodies import Body, Text, id_pattern
+from catena.api.bodies import Body, Text, id_pattern, name_one_account
 from catena.api.documentation import describe
 from catena.api.movements import POSTING_ERRORS
 from catena.api.pages import PageQuery, open_cursor, page_reply, seal_cursor
+from catena.api.reconciliation_views import ItemId
 from catena.api.requests import app_of, identify, perform, respond
-from catena.api.views import ChainId, EntryView, LedgerId, Moment, encode, view_entry
+from catena.api.views import ChainId, EntryId, EntryView, LedgerId, Moment, encode, view_entry
 from catena.api.writes import Context, Reply, Write, digest
 from catena.auth.scopes import Scope
-from catena.db.bank_names import Suspended, find_suspended, list_suspended, reopen_suspended
-from catena.errors import NotFound
+from catena.db.suspense import Suspended, find_suspended, list_suspended, reopen_suspended
+from catena.errors import Conflict, NotFound
 from catena.flows.credit import assign
 from catena.ids import SUSPENSE, parse_id
 from catena.journal import Operation, Result
@@ -41,27 +43,37 @@ _DAY_SECONDS: Final = 86_400
 
 
 class AssignmentRequest(Body):
-    """Say whose it is, and how you know."""
+    """Say whose it is, or that it is lost, and how you know."""
 
-    account_id: AccountText
+    account_id: AccountText | None = None
+    role: Annotated[
+        Literal["losses"] | None,
+        Field(description="It is the platform's loss; of what came in, its gain."),
+    ] = None
     reason: Text
+
+    _names_one = model_validator(mode="after")(name_one_account)
 
 
 class SuspendedView(Struct, frozen=True):
-    """Money that came in, and is nobody's so far."""
+    """Money that is nobody's so far."""
 
     id: Annotated[str, Meta(pattern=id_pattern(SUSPENSE))]
     ledger_id: LedgerId
-    chain_id: Annotated[ChainId, Meta(description="That has put it into suspense.")]
+    entry_id: Annotated[EntryId, Meta(description="That has put it into suspense.")]
+    chain_id: Annotated[ChainId | None, Meta(description="Whose entry that is, or null.")]
+    item_id: Annotated[ItemId | None, Meta(description="The discrepancy that was parked, or null.")]
     gateway: str
-    gateway_reference: str
+    gateway_reference: str | None
     amount: Annotated[
-        int, Meta(description="Minor units of the currency; negative: it was taken back.")
+        int, Meta(description="Minor units of the currency; negative: it has left, and is missing.")
     ]
     currency: str
     payer_name: str | None
     payer_iban: Annotated[str | None, Meta(description="Masked: its first and last four.")]
-    text: Annotated[str, Meta(description="What the payer or the bank says of it.")]
+    text: Annotated[
+        str, Meta(description="What the payer, the gateway or whoever has parked it says of it.")
+    ]
     booked_at: Moment
     age_days: Annotated[int, Meta(description="Whole days since it was booked.")]
 
@@ -77,7 +89,9 @@ _HEX: Final = "019a3c5f1a2b7c3d8e4f5a6b7c8d9e0f"
 _EXAMPLE: Final = {
     "id": f"{SUSPENSE}{_HEX}",
     "ledger_id": f"ldg_{_HEX}",
+    "entry_id": f"ent_{_HEX}",
     "chain_id": f"cte_{_HEX}",
+    "item_id": None,
     "gateway": "housebank",
     "gateway_reference": "5f0c8a1b2c3d4e5f60718293a4b5c6d7",
     "amount": 12550,
@@ -101,20 +115,20 @@ _EXAMPLE: Final = {
     ),
 )
 async def get_suspense(request: Request, query: Annotated[PageQuery, Query()]) -> Response:
-    """What came in without an owner and is not assigned, the oldest first."""
+    """What gateways, and discrepancies that were parked, have put into suspense, as far as it is
+    not assigned; the oldest first.
+    """
     context = await identify(request, Scope.BANK_READ)
     app, place = app_of(request), f"suspense {context.ledger.id}"
     state = open_cursor(app.cursor_secret, query, place)
-    after = (dt.datetime.fromisoformat(state[0]), state[1]) if state else None
+    after = int(state[0]) if state else 0
     async with app.pool.acquire() as connection:
         found = await list_suspended(
             connection, context.ledger.number, after=after, limit=query.limit + 1
         )
     page, cursor = found[: query.limit], None
     if len(found) > len(page):
-        noted = page[-1].noted_at
-        assert noted is not None  # noqa: S101  # it is stored
-        cursor = seal_cursor(app.cursor_secret, query, place, [noted.isoformat(), page[-1].id])
+        cursor = seal_cursor(app.cursor_secret, query, place, [str(page[-1].position)])
     views = [_view(one, context.ledger.id, app.clock()) for one in page]
     return respond(page_reply(request, SuspendedList(views, cursor), cursor))
 
@@ -123,7 +137,9 @@ def _view(one: Suspended, ledger: str, now: dt.datetime) -> SuspendedView:
     return SuspendedView(
         one.id,
         ledger,
+        one.entry,
         one.chain,
+        one.item,
         one.gateway,
         one.reference,
         one.amount,
@@ -137,9 +153,12 @@ def _view(one: Suspended, ledger: str, now: dt.datetime) -> SuspendedView:
 
 
 def _build(request: AssignmentRequest, context: Context, one: Suspended) -> Sequence[Operation]:
-    account, by = request.account_id, context.caller.id
-    content = digest(account.encode())
-    return (assign(context.ledger, one, account, request.reason, by, content),)
+    if not one.standing:
+        raise Conflict(
+            "What had put it there was reversed: reverse its assignment, if there is one."
+        )
+    by, content = context.caller.id, digest((request.account_id or "losses").encode())
+    return (assign(context.ledger, one, request.account_id, request.reason, by, content),)
 
 
 def _render(results: Sequence[Result], context: Context) -> Reply:
@@ -158,12 +177,12 @@ def _render(results: Sequence[Result], context: Context) -> Reply:
         body=AssignmentRequest,
         example={"account_id": f"acct_{_HEX}", "reason": "The payer has shown the transfer."},
         headers=("Idempotency-Key", "Catena-Ledger"),
-        errors=("invalid_id", *POSTING_ERRORS),
+        errors=("invalid_id", "conflict", *POSTING_ERRORS),
         sends=("Location",),
     ),
 )
 async def post_assignment(request: Request, suspense_id: str) -> Response:
-    """From suspense to the account, once; of what was taken back, from the account to suspense.
+    """From suspense to the account, once; of what is missing, from the account to suspense.
 
     Where that was wrong, its entry is reversed: what it had assigned is listed and assigned anew.
     """
@@ -171,8 +190,9 @@ async def post_assignment(request: Request, suspense_id: str) -> Response:
     app, number = app_of(request), context.ledger.number
     id = parse_id(SUSPENSE, suspense_id)
     async with app.pool.acquire() as connection:
-        await reopen_suspended(connection, number, id)
         one = await find_suspended(connection, number, id)
+        if one is not None and await reopen_suspended(connection, number, one):
+            one = await find_suspended(connection, number, id)
     if one is None:
         raise NotFound
     build = partial(_build, one=one)

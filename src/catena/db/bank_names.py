@@ -1,7 +1,6 @@
-"""Whose money it is that comes in: virtual IBANs and references of accounts; and what is nobody's.
+"""Whose money it is that comes in: virtual IBANs and references of accounts.
 
-Invariant: a name is one account's. What is in suspense is listed unless there is an entry in force
-that has its id for a reference: the first time, or again after that was reversed.
+Invariant: a name is one account's.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import datetime as dt
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from catena.ids import ACCOUNT, CHAIN, SUSPENSE, name_again
+from catena.ids import ACCOUNT
 
 if TYPE_CHECKING:
     import asyncpg
@@ -19,20 +18,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NamedAccount",
-    "Suspended",
     "add_reference",
     "add_virtual_iban",
     "find_accounts",
     "find_currency",
     "find_statuses",
-    "find_suspended",
     "list_references",
-    "list_suspended",
     "list_virtual_ibans",
-    "note_suspended",
     "remove_reference",
     "remove_virtual_iban",
-    "reopen_suspended",
 ]
 
 
@@ -47,35 +41,6 @@ class NamedAccount(NamedTuple):
     key: str
     payload: str
     gateway: str = ""
-
-
-class Suspended(NamedTuple):
-    """Money that is nobody's so far. `amount` in minor units; negative: it was taken back.
-
-    `undone`: how many assignments of it were reversed.
-    """
-
-    chain: str
-    gateway: str
-    reference: str
-    amount: int
-    currency: str
-    payer_name: str | None
-    payer_iban: str | None
-    text: str
-    at: dt.datetime
-    noted_at: dt.datetime | None = None
-    undone: int = 0
-
-    @property
-    def id(self) -> str:
-        """Its own, as the API knows it: the digits of the chain that has put it there."""
-        return SUSPENSE + self.chain[len(CHAIN) :]
-
-    @property
-    def assigned_by(self) -> str:
-        """The reference of the entry that assigns it, first or after others were undone."""
-        return name_again(self.id, self.undone + 1)
 
 
 async def find_currency(connection: Connection, ledger: int, account: str) -> str | None:
@@ -250,79 +215,3 @@ def _named(row: asyncpg.Record) -> NamedAccount:
         row["payload"].hex,
         row["gateway"],
     )
-
-
-# --- suspense -----------------------------------------------------------------------------------
-
-_NOTE: Final = """
-INSERT INTO suspense (ledger_id, chain_id, gateway, reference, amount, currency, payer_name,
-                      payer_iban, text, at, noted_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now()) ON CONFLICT DO NOTHING"""
-
-
-async def note_suspended(connection: Connection, ledger: int, one: Suspended) -> None:
-    """Have it listed, once."""
-    await connection.execute(_NOTE, ledger, one.chain[len(CHAIN) :], *one[1:9])
-
-
-_COLUMNS: Final = """s.chain_id, s.gateway, s.reference, s.amount, s.currency, s.payer_name,
-       s.payer_iban, s.text, s.at, s.noted_at, s.undone"""
-
-
-async def find_suspended(connection: Connection, ledger: int, id: str) -> Suspended | None:
-    """One of them, whether it was assigned meanwhile or not."""
-    row = await connection.fetchrow(
-        f"SELECT {_COLUMNS} FROM suspense s WHERE s.ledger_id = $1 AND s.chain_id = $2",  # noqa: S608  # columns
-        ledger,
-        id[len(SUSPENSE) :],
-    )
-    return None if row is None else _suspended(row)
-
-
-# Whether the entry that is `Suspended.assigned_by` was reversed; NULL: there is none.
-_IS_UNDONE: Final = f"""(
-       SELECT EXISTS (SELECT FROM corrections c
-                       WHERE c.ledger_id = $1 AND c.position = e.position
-                         AND c.reversal IS NOT NULL OFFSET 0)
-         FROM entries e
-        WHERE e.ledger_id = $1 AND e.type = 'adjustment' AND e.chain_id IS NULL
-          AND e.reference = '{SUSPENSE}' || replace(s.chain_id::text, '-', '')
-              || CASE WHEN s.undone > 0 THEN '#' || s.undone + 1 ELSE '' END)"""  # noqa: S608  # a prefix
-
-_LIST: Final = f"""
-SELECT {_COLUMNS} FROM suspense s
- WHERE s.ledger_id = $1
-   AND (s.noted_at, s.chain_id) > (coalesce($2::timestamptz, '-infinity'), $3::uuid)
-   AND {_IS_UNDONE} IS NOT FALSE
- ORDER BY s.noted_at, s.chain_id LIMIT $4"""  # noqa: S608  # columns
-
-
-async def list_suspended(
-    connection: Connection,
-    ledger: int,
-    *,
-    after: tuple[dt.datetime, str] | None,
-    limit: int,
-) -> list[Suspended]:
-    """What is nobody's, the oldest first, from behind `after` on."""
-    at, id = after or (None, SUSPENSE + "0" * 32)
-    rows = await connection.fetch(_LIST, ledger, at, id[len(SUSPENSE) :], limit)
-    return [_suspended(row) for row in rows]
-
-
-_REOPEN: Final = f"""
-UPDATE suspense s SET undone = s.undone + 1
- WHERE s.ledger_id = $1 AND s.chain_id = $2 AND {_IS_UNDONE}"""  # noqa: S608  # as above
-
-
-async def reopen_suspended(connection: Connection, ledger: int, id: str) -> None:
-    """Count the last assignment as undone if its entry was reversed: before there is a next one.
-
-    Since a reversal of an assignment is never undone, what was counted stays true.
-    """
-    await connection.execute(_REOPEN, ledger, id[len(SUSPENSE) :])
-
-
-def _suspended(row: asyncpg.Record) -> Suspended:
-    values = list(row.values())
-    return Suspended(CHAIN + values[0].hex, *values[1:])

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 from catena.chains.chain import Chain
 from catena.chains.definition import Definition
 from catena.chains.step_types import Outcome
-from catena.db.bank_names import Suspended, find_accounts, note_suspended
+from catena.db.bank_names import find_accounts
 from catena.db.notices import Told
-from catena.db.read.chains import read_chain
+from catena.db.suspense import Suspended
 from catena.flows.lines import OURS
 from catena.flows.notices import describe_notice
-from catena.flows.reactions import SUSPEND, Moved, came_in, out_of_suspense, touched_by
+from catena.flows.reactions import Moved, came_in, out_of_suspense, touched_by
 from catena.gateways.bank.matching import (
     MATCHED_BY,
     find_candidates,
@@ -28,7 +28,7 @@ from catena.gateways.bank.matching import (
 from catena.gateways.contract import Subject
 from catena.ids import CHAIN, derive_within
 from catena.journal import ChainResult, Follow, NoticeTaken, PostEntry, TakeNotice
-from catena.ledger.accounts import SystemRole
+from catena.ledger.accounts import SystemRole, system_account_id
 from catena.ledger.entries import EntryType
 from catena.ledger.operations import draft_deposit, draft_withdrawal
 from catena.settings import LIMITS
@@ -40,9 +40,10 @@ if TYPE_CHECKING:
     from catena.journal import Journal
     from catena.ledger.accounts import Account
 
-__all__ = ["assign", "find_owner", "list_suspended_chain", "take_credit"]
+__all__ = ["assign", "find_owner", "take_credit"]
 
 REVERSED: Final = f"{OURS}credit_reversed"
+_LOSSES: Final = str(SystemRole.LOSSES)
 _SUSPENSE: Final = str(SystemRole.SUSPENSE)
 
 
@@ -99,41 +100,20 @@ async def take_credit(
     return taken
 
 
-async def list_suspended_chain(
-    pool: Pool, ledger: Ledger, gateway: str, notice: Notice, chain: str
-) -> bool:
-    """Have what this chain has put into suspense, or taken out of it, listed; False: it has not."""
-    async with pool.acquire() as connection:
-        found = await read_chain(connection, ledger.number, chain)
-        if found is None or SUSPEND not in found.steps:
-            return False
-        line = found.steps[SUSPEND].definition.inputs["lines"][0]
-        sign = -1 if line["role"] == _SUSPENSE else 1  # the first line is the debit
-        row = Suspended(
-            chain,
-            gateway,
-            notice.reference or notice.id,
-            sign * line["amount"],
-            line["currency"],
-            notice.details.get("debtor_name"),
-            notice.details.get("debtor_iban"),
-            found.definition.description or "",
-            notice.at,
-        )
-        await note_suspended(connection, ledger.number, row)
-    return True
-
-
 def assign(
-    ledger: Ledger, one: Suspended, account: str, reason: str, by: str, content: str
+    ledger: Ledger, one: Suspended, account: str | None, reason: str, by: str, content: str
 ) -> PostEntry:
-    """The entry that gives what is in suspense to its owner, or has them give it back.
+    """The entry that gives what is in suspense to its owner, or has them give it back; without an
+    `account` it is our loss, or makes good one.
 
     Its reference is what is assigned: one such entry is in force. `by`: whose decision it is;
     `content` fingerprints the account.
     """
-    draft = draft_deposit if one.amount > 0 else draft_withdrawal
-    made = draft(ledger.id, account, abs(one.amount), one.currency, through=_SUSPENSE)
+    draft = draft_deposit if one.standing > 0 else draft_withdrawal
+    owner = account or system_account_id(ledger.id, _LOSSES, one.currency)
+    made = draft(ledger.id, owner, abs(one.standing), one.currency, through=_SUSPENSE)
+    if account is None:
+        made = made._replace(system=(*made.system, (_LOSSES, one.currency)))
     metadata = {"suspense_id": one.id, "assigned_by": by}
     return PostEntry(
         made._replace(

@@ -216,6 +216,11 @@ def test_a_payment_of_what_was_rejected_is_seen(payer: Payer) -> None:
     payer.until_read()
     assert [one["amount"] for one in payer.suspense()] == [-700, 700]
     assert (balance(payer.service, wallet), payer.posted("suspense")) == ((1000, 0), 0)
+    before = payer.posted("losses")
+    for one in payer.suspense():
+        lost = {"role": "losses", "reason": "Paid by mistake, and given back"}
+        payer.service.make(f"/v1/suspense/{one['id']}/assign", lost)
+    assert (payer.suspense(), payer.posted("losses")) == ([], before)
 
 
 def test_silence_is_waited_out(payer: Payer) -> None:

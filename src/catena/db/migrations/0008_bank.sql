@@ -150,25 +150,15 @@ CREATE TABLE bank_turns (
     PRIMARY KEY (ledger_id, gateway, task)
 );
 
--- Money that came in, or was taken back, and is nobody's so far; `chain_id` has put it in suspense.
--- The entry that assigns it has this row's id as its reference, with the number of the assignment from
--- the second on: whether there is one that is not reversed decides. `undone`: how many were.
-CREATE TABLE suspense (
-    ledger_id   integer NOT NULL,
-    chain_id    uuid NOT NULL,
-    gateway     text NOT NULL,
-    reference   text NOT NULL,
-    amount      bigint NOT NULL CHECK (amount <> 0), -- negative: it was taken back
-    currency    text NOT NULL,
-    payer_name  text,
-    payer_iban  text,                    -- masked
-    text        text NOT NULL,
-    at          timestamptz NOT NULL,    -- when the bank booked it
-    noted_at    timestamptz NOT NULL,
-    undone      integer NOT NULL DEFAULT 0,
-    PRIMARY KEY (ledger_id, chain_id)
+-- What is in suspense is read from the books; the entry that assigns it has the id of what put it there
+-- as its reference, with the number of the assignment from the second on. `undone`: how many assignments
+-- were reversed, counted before there is a next one.
+CREATE TABLE suspense_undone (
+    ledger_id integer NOT NULL,
+    entry_id  uuid NOT NULL,             -- that has put it there
+    undone    integer NOT NULL CHECK (undone > 0),
+    PRIMARY KEY (ledger_id, entry_id)
 );
-CREATE INDEX suspense_by_time ON suspense (ledger_id, noted_at, chain_id);
 
 -- How a payer says whose the money is. `key` and `payload` are of the request that made it.
 CREATE TABLE virtual_ibans (
@@ -195,12 +185,12 @@ CREATE TABLE deposit_references (
 CREATE UNIQUE INDEX deposit_references_by_key ON deposit_references (ledger_id, key);
 
 GRANT SELECT, INSERT ON bank_orders, bank_files, bank_inbox, bank_statements, bank_lines, bank_alarms,
-    bank_turns, suspense, virtual_ibans, deposit_references TO catena_service;
+    bank_turns, suspense_undone, virtual_ibans, deposit_references TO catena_service;
 GRANT UPDATE (message_id, block_id, state, code, told_by) ON bank_orders TO catena_service;
 GRANT UPDATE (state, code, text, tries, due_at, fence) ON bank_files TO catena_service;
 GRANT UPDATE (acknowledged_at, read_at, failure) ON bank_inbox TO catena_service;
 GRANT UPDATE (details, raised_at, acknowledged_at, acknowledged_by, reason, key, payload) ON bank_alarms
     TO catena_service;
 GRANT UPDATE (due_at, lease_until, fence, failing_since) ON bank_turns TO catena_service;
-GRANT UPDATE (undone) ON suspense TO catena_service;
+GRANT UPDATE (undone) ON suspense_undone TO catena_service;
 GRANT DELETE ON virtual_ibans, deposit_references TO catena_service;

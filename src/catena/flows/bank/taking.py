@@ -18,7 +18,7 @@ from catena.db.bank_alarms import Alarm
 from catena.db.notices import load_notices
 from catena.db.read.chains import read_chain
 from catena.flows.bank.standing import AlarmKind, Verdict, divide_batch, judge
-from catena.flows.credit import find_owner, list_suspended_chain, take_credit
+from catena.flows.credit import find_owner, take_credit
 from catena.gateways.contract import Notice, Subject
 
 if TYPE_CHECKING:
@@ -167,9 +167,7 @@ async def _tell(rail: Rail, tells: Sequence[Sequence[Notice]]) -> None:
 
 async def _tell_one(rail: Rail, notices: Sequence[Notice]) -> None:
     for notice in notices:
-        taken = await rail.intake.take(rail.ledger, rail.name, notice)
-        if taken.began is not None:
-            await list_suspended_chain(rail.pool, rail.ledger, rail.name, notice, taken.began)
+        await rail.intake.take(rail.ledger, rail.name, notice)
 
 
 async def _take_credit(rail: Rail, notice: Notice, since: str) -> None:
@@ -183,5 +181,3 @@ async def _take_credit(rail: Rail, notice: Notice, since: str) -> None:
         taken = await take_credit(journal, rail.ledger, rail.name, notice, wallet=None, since=since)
     if taken.chain is None:
         await rail.raise_alarms([_complain(rail, AlarmKind.CREDIT_REFUSED, notice)])
-    else:
-        await list_suspended_chain(rail.pool, rail.ledger, rail.name, notice, taken.chain)
