@@ -45,13 +45,13 @@ async def test_a_statement_is_reconciled(database: Database, data_dir: Path) -> 
         ended = await run(database, data_dir, GATEWAY, *more)
         assert (ended.code, ended.err) == (0, ""), ended
         assert "1 open" in ended.out
-        assert "unexplained 0" in ended.out
+        assert "difference 6.70, fees to book 0.30, unexplained 0.00." in ended.out, ended.out
         assert "sandbox" in read_file(report)
         said = ended.out
     assert "nothing was new" in said
     listed = await run(database, data_dir, "items", GATEWAY)
     (line,) = listed.out.splitlines()
-    assert line.split()[1:6] == [GATEWAY, "open", "missing_here", "700", "USD"]
+    assert line.split()[1:6] == [GATEWAY, "open", "missing_here", "7.00", "USD"]
 
 
 async def test_the_work_list_is_worked_on(database: Database, data_dir: Path) -> None:
@@ -86,7 +86,7 @@ async def test_what_nothing_explains_is_exit_code_3(database: Database, data_dir
     async with connect_as_owner(database) as owner:
         await owner.execute("UPDATE balances SET debits = debits + 5, credits = credits + 1")
     ended = await run(database, data_dir, GATEWAY)
-    assert (ended.code, "unexplained -4" in ended.out) == (3, True), ended
+    assert (ended.code, "unexplained -0.04." in ended.out) == (3, True), ended
 
 
 async def test_without_a_statement_there_is_nothing_to_reconcile(

@@ -101,7 +101,7 @@ def run_command(
             again = " again; nothing was new" if told.again else ""
             typer.echo(f"Statement {told.row.id}: {told.row.lines} new lines{again}.")
         made = await app.reconciler.run(chosen, gateway, _asker(), end)
-        _tell(made.run)
+        _tell(made.run, chosen)
         if report is not None:
             _write(report, made.report, chosen)
             typer.echo(f"The report is in {report}.")
@@ -126,13 +126,16 @@ def items_command(
     if state not in {"any", *State}:
         raise SetupError(f"A state is one of: {', '.join(State)}, any.")
 
-    async def work(app: App, chosen: Ledger) -> list[ItemRow]:
+    async def work(app: App, chosen: Ledger) -> tuple[list[ItemRow], Callable[[int, str], str]]:
         wanted = None if state == "any" else state
         async with app.pool.acquire() as connection:
-            return await list_items(connection, chosen.number, gateway, wanted, None, _LISTED)
+            found = await list_items(connection, chosen.number, gateway, wanted, None, _LISTED)
+        return found, _format_in(chosen)
 
-    for row in _with_ledger(data_dir, ledger, work):
-        sums = ", ".join(f"{amount} {code}" for code, amount in sorted(row.differences.items()))
+    rows, written = _with_ledger(data_dir, ledger, work)
+    for row in rows:
+        found = sorted(row.differences.items())
+        sums = ", ".join(f"{written(amount, code)} {code}" for code, amount in found)
         typer.echo(
             f"{row.id} {row.gateway} {row.state} {row.kind} {sums or '0'} {row.opened_at:%Y-%m-%d}"
         )
@@ -271,8 +274,17 @@ async def _take(
     return await app.reconciler.ask_gateway(ledger, found, min(until or now, now), _asker())
 
 
-def _tell(run: RunRow) -> None:
-    counts = run.counts
+def _format_in(ledger: Ledger) -> Callable[[int, str], str]:
+    """What writes minor units of a currency of this ledger, by its code, as people do."""
+    from catena.money import format_amount
+    from catena.reconciliation.imports import currencies_of
+
+    currencies = currencies_of(ledger)
+    return lambda amount, code: format_amount(amount, currencies[code])
+
+
+def _tell(run: RunRow, ledger: Ledger) -> None:
+    counts, written = run.counts, _format_in(ledger)
     typer.echo(
         f"Run {run.number} ({run.id}) until {run.until:%Y-%m-%d %H:%M} UTC: {counts['matched']}"
         f" matched, {counts['in_transit']} in transit, {counts['open']} open"
@@ -280,8 +292,9 @@ def _tell(run: RunRow) -> None:
     )
     for currency, one in sorted(run.figures.items()):
         typer.echo(
-            f"{currency}: difference {one['difference']}, fees to book {one['fees_to_book']},"
-            f" unexplained {one['unexplained']} (minor units)."
+            f"{currency}: difference {written(one['difference'], currency)},"
+            f" fees to book {written(one['fees_to_book'], currency)},"
+            f" unexplained {written(one['unexplained'], currency)}."
         )
 
 
