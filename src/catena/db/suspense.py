@@ -80,7 +80,7 @@ SELECT gateway, coalesce(notice ->> 'reference', id) AS reference,
  WHERE ledger_id = $1 AND began = e.chain_id
    AND chain_id = ANY (ARRAY[e.chain_id, CASE WHEN c.reference ~ '^cte_[0-9a-f]{32}$'
                                               THEN substr(c.reference, 5)::uuid END])
- LIMIT 1"""
+ ORDER BY received_at, id LIMIT 1"""
 
 # What was put there by a step of a flow, or as the settling of an item.
 _FOUND: Final = f"""

@@ -366,10 +366,10 @@ def _undone(
 
 def _moved(gateway: str, notice: Notice, known: Mapping[str, Any], about: str) -> Moved | None:
     """The money that it speaks of; None where it does not say, and we do not know."""
-    amount = notice.amount or known.get("amount")
+    amount = notice.amount if notice.amount is not None else known.get("amount")
     currency = notice.currency or known.get("currency")
     reference = notice.reference or known.get("reference")
-    if amount is None or currency is None or reference is None:
+    if not amount or currency is None or reference is None:
         return None
     text = notice.text or notice.code or f"{notice.subject} {notice.outcome}"
     return Moved(gateway, reference, amount, currency, text, about)

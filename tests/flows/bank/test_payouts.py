@@ -403,3 +403,37 @@ def test_a_report_on_what_is_not_ours(payer: Payer) -> None:
     payer.bank.say("CFOTHER", "")
     payer.until_read()
     assert payer.alarms()["unknown_message"]["id"] == alarm["id"]
+
+
+def test_a_return_of_another_amount_than_was_ordered(payer: Payer) -> None:
+    """The bank has booked less than was ordered, and a part of that came back: the wallet has that
+    part, and no more.
+    """
+    wallet = payer.funded(1000)
+    payout = payer.pay(wallet, 700)
+    name = payer.until_sent(payout)
+    payer.bank.payments[name] = replace(payer.bank.payments[name], amount=699)
+    payer.bank.book(name)
+    payer.until_read()
+    assert payer.alarms()["amount_differs"]["about"] == name
+    payer.bank.give_back(name, 650)
+    returned(payer, payout)
+    assert payer.read(payout)["state"] == "completed"
+    assert balance(payer.service, wallet) == (950, 0)
+    payer.bank.standing -= 1  # which reconciliation finds
+
+
+def test_a_return_of_nothing_gives_nothing_back(payer: Payer) -> None:
+    """Whatever it is, no money has come: the payout stays paid."""
+    wallet = payer.funded(1000)
+    payout = payer.pay(wallet, 700)
+    name = payer.until_sent(payout)
+    payer.bank.book(name)
+    payer.until(payout)
+    payer.bank.give_back(name, 0)
+    payer.until_read()
+    assert payer.read(payout)["state"] == "completed"
+    assert balance(payer.service, wallet) == (300, 0)
+    payer.bank.give_back(name)
+    returned(payer, payout)
+    assert balance(payer.service, wallet) == (1000, 0)

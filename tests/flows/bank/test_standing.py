@@ -8,7 +8,7 @@ import pytest
 
 from catena.chains.step_types import Outcome
 from catena.db.bank import OrderRow, OrderState
-from catena.flows.bank.standing import AlarmKind, divide_batch, judge
+from catena.flows.bank.standing import AlarmKind, Verdict, divide_batch, judge
 from catena.gateways.contract import Notice, Subject
 
 AT = dt.datetime(2026, 10, 1, tzinfo=dt.UTC)
@@ -99,6 +99,21 @@ def test_another_amount_is_seen() -> None:
     """It is paid all the same: the money has left."""
     verdict = judge(order(S.SEALED), PAID._replace(amount=699))
     assert (verdict.state, verdict.alarm) == (S.PAID, K.AMOUNT_DIFFERS)
+
+
+def test_a_return_of_another_amount_completes_the_payout_first() -> None:
+    """By a word that the chain has not had, whoever has to tell it again after a crash."""
+    paid = order(S.PAID)._replace(code=K.AMOUNT_DIFFERS)
+    first = judge(paid, RETURNED._replace(amount=650))
+    told = paid._replace(state=S.RETURNED, code=first.code, told_by=RETURNED.id)
+    for verdict in (first, judge(told, RETURNED._replace(amount=650))):
+        assert [one.amount for one in verdict.tells] == [700, 650]
+        assert verdict.tells[0].id != PAID.id
+
+
+def test_a_return_of_nothing_is_none() -> None:
+    """No money has come back."""
+    assert judge(order(S.PAID), RETURNED._replace(amount=0)) == Verdict()
 
 
 def test_a_block_speaks_of_its_orders() -> None:

@@ -106,9 +106,16 @@ def _judge_paid(order: OrderRow, notice: Notice) -> Verdict:
 
 
 def _judge_returned(order: OrderRow, notice: Notice) -> Verdict:
-    """What comes back was paid, whether or not a statement has said so yet."""
+    """What comes back was paid, whether or not a statement has said so yet.
+
+    Where one has said another amount, the chain still waits: it is told of what was ordered, before
+    it hears of what came back.
+    """
+    if notice.amount == 0:
+        return _NOTHING  # no money has come
+    differs = order.code == AlarmKind.AMOUNT_DIFFERS
     paid = Notice(
-        f"paid:{order.end_to_end_id}",
+        f"paid:{order.end_to_end_id}" + (":returned" if differs else ""),
         notice.subject,
         Outcome.APPROVED,
         notice.at,
@@ -122,7 +129,7 @@ def _judge_returned(order: OrderRow, notice: Notice) -> Verdict:
         return Verdict(alarm=AlarmKind.RETURNED_AFTER_DECLINED)
     if order.state is OrderState.RETURNED:
         return Verdict((paid, notice)) if order.told_by == notice.id else _NOTHING
-    return Verdict((paid, notice), OrderState.RETURNED, notice.code)
+    return Verdict((paid, notice), OrderState.RETURNED, order.code if differs else notice.code)
 
 
 def _judge_rejected(order: OrderRow, notice: Notice) -> Verdict:
