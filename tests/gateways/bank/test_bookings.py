@@ -118,6 +118,16 @@ def test_equal_credits_are_not_one(ref: str | None) -> None:
     assert len({one.id for one in notices}) == len({one.id for one in lines}) == 2
 
 
+def test_a_statement_that_is_called_as_last_years_tells_of_other_money() -> None:
+    """Some banks number them anew each year, and give entries no names."""
+    told = detail(name="Ada")
+    ((first,), (again,)) = (
+        read(statement(entry("CRDT", "50.00", told, booked=f"{year}-01-02")))[1]
+        for year in (2025, 2026)
+    )
+    assert first.id != again.id
+
+
 def test_a_return_of_nothing_that_we_know() -> None:
     """It is money that came in, marked so that nobody is credited by its text."""
     back = entry("CRDT", "5.00", detail(end_to_end="X", reason="AC04", text="w_1"))

@@ -121,9 +121,9 @@ def _name_entry(statement: Statement, entry: Entry, seen: dict[int, int]) -> str
 
     By the bank's own references, of it or of all its details, where it gives them: with what else
     there is, since some banks give one to several entries; and equal ones of one statement are
-    counted. Else by its place.
+    counted. Else by its place and day: some banks call a statement of another year the same.
     """
-    own: tuple[object, ...] = (statement.id, statement.page, entry.place)
+    own: tuple[object, ...] = (statement.id, statement.page, entry.place, entry.booked_on)
     below = [one.bank_reference for one in entry.details]
     if entry.bank_reference is not None or (below and None not in below):
         ids = ((one.end_to_end_id, one.bank_reference, one.amount) for one in entry.details)
