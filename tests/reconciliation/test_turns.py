@@ -114,6 +114,26 @@ async def test_the_next_turn_looks_back_one_window(database: Database) -> None:
         assert (counts.runs, counts.lines, counts.opened, counts.open) == (2, 1, 1, 1)
 
 
+async def test_what_a_gateway_tells_late_is_taken_in(database: Database) -> None:
+    """A statement that comes weeks after its day; nothing from before the ledger's first one."""
+    async with open_desk(database) as desk:
+        ledger = desk.scribe.ledger._replace(created_at=days_ago(40))
+        day = ledger.created_at.replace(hour=0, minute=0, second=0, microsecond=0)
+        await desk.take(begins=days_ago(30), ends=days_ago(8))
+        late = [charge("x1", days_ago(25), 500), charge("x2", day, 600)]
+        early = charge("x3", day - dt.timedelta(seconds=1), 700)
+
+        async def read(_: dt.datetime, __: dt.datetime) -> Sequence[StatementLine]:
+            return [*late, early]
+
+        gateway = replace(Listing().connection(desk).gateway, read_statement=read)
+        told = await desk.reconciler.ask_gateway(ledger, gateway, system_clock(), ASKER)
+        assert told is not None
+        assert (told.row.covers_from, told.row.lines) == (day, 2)
+        run = await desk.run()
+        assert (run.counts["theirs"], run.counts["unjudged"]) == (2, 0)
+
+
 @pytest.mark.parametrize("is_listed", [True, False])
 async def test_a_partial_capture_comes_to_what_was_captured(
     database: Database,

@@ -336,7 +336,7 @@ async def store_lines(
 
 
 _TWICE: Final = """
-SELECT reference, amount < 0 AS is_debit, count(*) AS count, sum(amount)::bigint AS total
+SELECT reference, amount < 0 AS is_debit, count(*) AS count, sum(amount)::text AS total
   FROM bank_lines
  WHERE ledger_id = $1 AND gateway = $2 AND subject = 'payout' AND reference = ANY ($3::text[])
  GROUP BY reference, amount < 0 HAVING count(*) > 1"""
@@ -347,23 +347,30 @@ async def find_repeated(
 ) -> list[Repeated]:
     """Those of these orders and blocks that were debited, or have come back, several times."""
     rows = await connection.fetch(_TWICE, ledger, gateway, list(orders))
-    return [Repeated(*row.values()) for row in rows]
+    return [Repeated(*row[:3], int(row["total"])) for row in rows]  # it may be over 64 bits
 
 
 _LIST_LINES: Final = """
-SELECT l.id, l.subject, l.amount, l.currency, l.reference, l.at, l.text FROM bank_lines l
- WHERE l.ledger_id = $1 AND l.gateway = $2 AND l.at >= $3 AND l.at < $4
-   AND EXISTS (SELECT FROM bank_inbox i
-                WHERE i.ledger_id = $1 AND i.gateway = $2 AND i.name = l.file
-                  AND i.read_at IS NOT NULL OFFSET 0)
+SELECT l.id, l.subject, l.amount, l.currency, l.reference, l.at, l.text
+  FROM (SELECT * FROM bank_lines b
+         WHERE b.ledger_id = $1 AND b.gateway = $2 AND b.at >= $3 AND b.at < $4
+           AND EXISTS (SELECT FROM bank_inbox i
+                        WHERE i.ledger_id = $1 AND i.gateway = $2 AND i.name = b.file
+                          AND i.read_at IS NOT NULL OFFSET 0)
+         UNION ALL
+        SELECT b.* FROM bank_inbox i
+         CROSS JOIN LATERAL (
+               SELECT * FROM bank_lines
+                WHERE ledger_id = $1 AND gateway = $2 AND file = i.name AND at < $3 OFFSET 0) b
+         WHERE i.ledger_id = $1 AND i.gateway = $2 AND i.read_at >= $3) l
  ORDER BY l.at, l.number"""
 
 
 async def list_lines(
     connection: Connection, ledger: int, gateway: str, start: dt.datetime, end: dt.datetime
 ) -> list[BankLine]:
-    """What was booked from `start` on until just before `end`, of files that are taken in, each
-    day's lines as they stood there.
+    """What was booked from `start` on until just before `end`, of files that are taken in, and all
+    that was booked before, of files that were since; each day's lines as they stood there.
     """
     rows = await connection.fetch(_LIST_LINES, ledger, gateway, start, end)
     return [BankLine(*row.values()) for row in rows]

@@ -190,7 +190,9 @@ Raises ForgedWebhook or UnreadableWebhook. No notice: it says nothing that conce
 """
 
 StatementReader = Callable[[dt.datetime, dt.datetime], Awaitable[Sequence[StatementLine]]]
-"""What was booked from the first moment on until just before the second, in its order."""
+"""What was booked from the first moment on until just before the second, in its order; what was
+booked before that and told late may be there, too.
+"""
 
 
 def _accept(capability: Capability, method: Mapping[str, Any]) -> Iterable[str]:

@@ -136,7 +136,8 @@ class Reconciler:
     async def ask_gateway(
         self, ledger: Ledger, gateway: Gateway, until: dt.datetime, asker: Asker
     ) -> Imported | None:
-        """Take in what a gateway lists, from one window before the end of what is there.
+        """Take in what a gateway lists, from one window before the end of what is there, and what
+        it has heard of since; nothing from before the ledger's first day.
 
         What is there ends where it came in at the latest, whatever it says of itself. None: the
         gateway lists nothing. Raises errors of the tree.
@@ -150,8 +151,10 @@ class Reconciler:
         if last is not None:
             begins = min(last.covers_until, last.received_at) - window
         begins = min(begins, until)
-        lines = await gateway.read_statement(begins, until)
-        span = Span(begins, until)
+        day = ledger.created_at.replace(hour=0, minute=0, second=0, microsecond=0)
+        listed = await gateway.read_statement(begins, until)
+        lines = [line for line in listed if line.at >= min(day, begins)]
+        span = Span(min([begins, *(line.at for line in lines)]), until)
         check_lines(lines, currencies_of(ledger))
         told = Statement(gateway.name, lines, digest_lines(lines, span), span)
         return await self._take(ledger, told, asker)

@@ -101,6 +101,9 @@ def test_a_second_debit_of_an_order_is_seen(payer: Payer) -> None:
     payer.until_read()
     alarm = payer.alarms()["paid_twice"]
     assert (alarm["about"], alarm["details"]) == (name, {"lines": 2, "total": -1400})
+    most = replace(payer.bank.payments[name], amount=2**63 - 1)
+    payer.bank.close([payer.bank.debit(most, ref=f"most {number}") for number in range(2)], 0)
+    payer.until_read()
     payer.bank.give_back(name)
     returned(payer, payout)
     payer.bank.give_back(name, 699)

@@ -112,6 +112,7 @@ CREATE TABLE bank_lines (
     PRIMARY KEY (ledger_id, gateway, id)
 );
 CREATE INDEX bank_lines_by_time ON bank_lines (ledger_id, gateway, at, number);
+CREATE INDEX bank_lines_by_file ON bank_lines (ledger_id, gateway, file);
 CREATE INDEX bank_lines_by_order ON bank_lines (ledger_id, gateway, reference)
     WHERE subject = 'payout' AND reference IS NOT NULL;
 

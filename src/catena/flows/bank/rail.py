@@ -25,6 +25,7 @@ from catena.flows.bank.standing import AlarmKind
 from catena.gateways.bank.gateway import connect
 from catena.gateways.bank.reasons import find_reason
 from catena.gateways.bank.references import end_to_end_id
+from catena.gateways.bank.values import at_midnight
 from catena.gateways.contract import Gateway, StatementLine, Subject
 from catena.ids import BANK_ALARM, new_id
 
@@ -125,9 +126,12 @@ class Rail:
         return chain is not None and chain.pending_failure is not None
 
     async def read_statement(self, start: dt.datetime, end: dt.datetime) -> Sequence[StatementLine]:
-        """What the bank's statements say was booked, as far as they have been read."""
+        """What the bank's statements say was booked, as far as they have been read: from the
+        beginning of the first day on, for a day's lines have no other moment.
+        """
+        day = at_midnight(start.astimezone(dt.UTC).date())
         async with self.pool.acquire() as connection:
-            lines = await list_lines(connection, self.ledger.number, self.name, start, end)
+            lines = await list_lines(connection, self.ledger.number, self.name, day, end)
         return [
             StatementLine(
                 one.id,
