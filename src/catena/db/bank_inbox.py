@@ -347,7 +347,10 @@ async def find_repeated(
 ) -> list[Repeated]:
     """Those of these orders and blocks that were debited, or have come back, several times."""
     rows = await connection.fetch(_TWICE, ledger, gateway, list(orders))
-    return [Repeated(*row[:3], int(row["total"])) for row in rows]  # it may be over 64 bits
+    return [
+        Repeated(row["reference"], row["is_debit"], row["count"], int(row["total"]))
+        for row in rows  # a total may be over 64 bits
+    ]
 
 
 _LIST_LINES: Final = """

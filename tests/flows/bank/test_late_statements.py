@@ -23,7 +23,7 @@ async def test_what_is_booked_long_before_it_is_told(payer: Payer) -> None:
         booked = entry("CRDT", "5.00", told, ref=f"LATE-{number}", booked=day, family="RCDT")
         payer.bank.close([booked], 500)
     await asyncio.to_thread(payer.until_read)
-    settings = Settings(gateways_file=payer.gateways)
+    settings = Settings(gateways_file=str(payer.gateways))
     async with open_app(
         settings, payer.database.service_dsn, works=False, connections=load_gateways(settings)
     ) as app:
