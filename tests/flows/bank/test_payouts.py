@@ -9,7 +9,7 @@ from tests.chain_bodies import balance
 from tests.flows.bank.double import CLOSED
 from tests.flows.bank.running import Payer, View
 from tests.flows.gateways import find_out
-from tests.gateways.bank.bank_files import element
+from tests.gateways.bank.bank_files import element, statement
 
 
 def returned(payer: Payer, payout: View) -> View:
@@ -102,7 +102,8 @@ def test_a_second_debit_of_an_order_is_seen(payer: Payer) -> None:
     alarm = payer.alarms()["paid_twice"]
     assert (alarm["about"], alarm["details"]) == (name, {"lines": 2, "total": -1400})
     most = replace(payer.bank.payments[name], amount=2**63 - 1)
-    payer.bank.close([payer.bank.debit(most, ref=f"most {number}") for number in range(2)], 0)
+    debits = (payer.bank.debit(most, ref=f"most {number}") for number in range(2))
+    payer.bank.put(statement(*debits, id="MOST"))
     payer.until_read()
     payer.bank.give_back(name)
     returned(payer, payout)
