@@ -68,6 +68,10 @@ NEEDS: list[tuple[str, str, Any, Scope]] = [
     ("POST", "/v1/deposits", ONE_SIDED, Scope.DEPOSITS_WRITE),
     ("POST", "/v1/withdrawals", ONE_SIDED, Scope.WITHDRAWALS_WRITE),
     *(("GET", path, None, Scope.ENTRIES_READ) for path in (DEPOSIT, WITHDRAWAL, REFUND)),
+    *(
+        ("GET", path, None, Scope.ENTRIES_READ)
+        for path in ("/v1/deposits", "/v1/withdrawals", f"{DEPOSIT}/refunds")
+    ),
     ("POST", f"{DEPOSIT}/capture", {}, Scope.DEPOSITS_WRITE),
     ("POST", f"{DEPOSIT}/cancel", WHY, Scope.DEPOSITS_WRITE),
     ("POST", f"{DEPOSIT}/refunds", {}, Scope.DEPOSITS_WRITE),
