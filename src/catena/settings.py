@@ -122,7 +122,9 @@ class Settings:
         "Notices of gateways that one process holds in memory until they are applied; those beyond"
         " are taken up by the sweep.",
     )
-    notice_hands: int = _setting(64, "Notices that one process applies at a time.")
+    notice_hands: int = _setting(
+        64, "Notices that one process applies at a time, while few come in."
+    )
     notice_sweep_seconds: float = _setting(
         5.0,
         "How often a worker looks for notices of gateways that are not matched, and tries a round"

@@ -13,10 +13,13 @@ from catena.db.installation import Ledger
 from catena.db.notices import Told
 from catena.errors import CatenaError
 from catena.flows.inbox import Inbox, Receipt
+from catena.flows.notices import describe_notice
 from catena.flows.sweep import Sweep
 from catena.gateways.contract import Notice, Subject
 from catena.settings import Settings
 from tests.flows.desk import APPROVED, AT, GATEWAY, MONEY, Desk, deposit_of
+from tests.postgres import Database
+from tests.scribe import connect_as_owner
 
 
 @dataclass
@@ -28,9 +31,11 @@ class Clerk:
     told: asyncio.Condition = field(default_factory=asyncio.Condition)
     applied: list[str] = field(default_factory=list)
     trouble: Exception | None = None
+    begun: int = 0
 
     async def apply(self, ledger: Ledger, told: Told) -> bool:
         """Once the gate is open."""
+        self.begun += 1
         await self.gate.wait()
         try:
             if self.trouble is not None:
@@ -116,6 +121,34 @@ async def test_it_holds_so_many_and_no_more(clerk: Clerk) -> None:
 
     await Sweep(desk.scribe.pool, apply, 100).go(desk.scribe.ledger)
     assert found == list("abcdefgh")
+
+
+async def test_what_comes_is_kept_before_what_came_is_applied(
+    clerk: Clerk, database: Database
+) -> None:
+    """Each webhook that is being kept takes a hand from those that apply; a quarter stay."""
+    ledger, inbox = clerk.desk.scribe.ledger, clerk.open(notice_hands=8)
+    async with connect_as_owner(database) as owner, owner.transaction():
+        await owner.execute("LOCK TABLE positions")
+        coming = [
+            asyncio.create_task(inbox.take(ledger, GATEWAY, said(f"new {n}", reference="ch_9")))
+            for n in range(7)
+        ]
+        await asyncio.sleep(0)
+        for one in said(*"abcdefghij", reference="ch_9"):
+            inbox._put(ledger, Told(GATEWAY, one.id, one.subject, describe_notice(one)))
+        await asyncio.sleep(0)
+        assert clerk.begun == 2
+        clerk.gate.set()
+        await clerk.until_applied(10)
+        clerk.gate.clear()
+    await asyncio.gather(*coming)
+    for _ in range(7):
+        await asyncio.sleep(0)
+    assert clerk.begun == 17
+    clerk.gate.set()
+    await clerk.until_applied(17)
+    await inbox.close()
 
 
 @pytest.mark.parametrize("trouble", [RuntimeError("odd"), ConnectionResetError("lost")])

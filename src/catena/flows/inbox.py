@@ -47,6 +47,9 @@ class Inbox:
         self._apply = apply
         self._limit = settings.notice_queue_items
         self._hands_max = settings.notice_hands
+        self._hands_min = max(1, settings.notice_hands // 4)
+        self._keeping = 0
+        self._at_work = 0
         self._waiting: deque[tuple[Ledger, Told]] = deque()
         self._hands: set[asyncio.Task[None]] = set()
 
@@ -78,6 +81,7 @@ class Inbox:
             return
 
         def kept(answer: Answer | CatenaError) -> None:
+            self._keeping -= 1
             if isinstance(answer, CatenaError):
                 done(answer)
                 return
@@ -89,6 +93,7 @@ class Inbox:
             done(Receipt(len(said) - again, again))
 
         self._journal.submit(ledger, Piece([TakeNotice(one) for one in said], key=None, done=kept))
+        self._keeping += 1
 
     async def close(self) -> None:
         """Let go of what waits: the sweep finds it."""
@@ -100,19 +105,33 @@ class Inbox:
         if len(self._waiting) >= self._limit:
             return  # the sweep finds it
         self._waiting.append((ledger, told))
-        if len(self._hands) < self._hands_max:
+        self._take_on()
+
+    def _hands_free(self) -> int:
+        """How many more hands may be at work: what comes is kept before what has come is applied,
+        so each that is being kept takes one away, but for a few.
+        """
+        return max(self._hands_min, self._hands_max - self._keeping) - self._at_work
+
+    def _take_on(self) -> None:
+        if self._waiting and self._hands_free() > 0:
+            self._at_work += 1
             hand = asyncio.create_task(self._work(), name="apply notices")
             self._hands.add(hand)
             hand.add_done_callback(self._hands.discard)
 
     async def _work(self) -> None:
-        while self._waiting:
-            ledger, told = self._waiting.popleft()
-            try:
-                await self._apply(ledger, told)
-            except Exception as error:  # noqa: BLE001  # it is kept: the sweep tries again
-                if not is_lost(error):
-                    _log.exception("notice_not_applied", gateway=told.gateway, id=told.id)
+        try:
+            while self._waiting and self._hands_free() >= 0:
+                ledger, told = self._waiting.popleft()
+                self._take_on()
+                try:
+                    await self._apply(ledger, told)
+                except Exception as error:  # noqa: BLE001  # it is kept: the sweep tries again
+                    if not is_lost(error):
+                        _log.exception("notice_not_applied", gateway=told.gateway, id=told.id)
+        finally:
+            self._at_work -= 1
 
 
 def _read(result: object) -> NoticeTaken:
