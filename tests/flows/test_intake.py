@@ -36,7 +36,7 @@ from catena.flows.withdrawal import (
 from catena.gateways.contract import Notice, Subject
 from catena.ids import CHAIN, new_id
 from catena.journal import NoticeTaken
-from catena.ledger.accounts import AccountStatus
+from catena.ledger.accounts import AccountStatus, SystemRole, system_account_id
 from catena.settings import Settings
 from tests.flows.desk import (
     APPROVED,
@@ -312,6 +312,38 @@ async def test_a_refund_that_fails_after_all_is_the_wallets(desk: Desk) -> None:
     assert await posted(scribe, wallet) == 60
     taken = await desk.take(Subject.REFUND, DECLINED, reference="re_1", amount=40, currency="USD")
     assert (await desk.read(taken.began or "")).steps.keys() == {"received", "give"}
+
+
+@pytest.mark.parametrize("refused", [True, False])
+async def test_a_chargeback_while_a_refund_is_in_the_air(desk: Desk, *, refused: bool) -> None:
+    """What the refund has taken is no loss before it is decided: it is in suspense, and a person
+    assigns it; won, the money is there again.
+    """
+    scribe, wallet = desk.scribe, await desk.scribe.open()
+    suspense = system_account_id(scribe.ledger.id, SystemRole.SUSPENSE, "USD")
+    deposit = await desk.deposit(wallet)
+    await scribe.post(scribe.transfer(wallet, await scribe.open(), 30))
+    entry = str(deposit.steps["credit"].entry)
+    terms = RefundTerms(GATEWAY, deposit.id, wallet, entry, "ch_1", 40, "USD")
+    refund = await desk.make(define_refund(terms))
+    await scribe.run(refund.id, partial(begin, step="refund"))
+    said = {"reference": "dp_1", "about": "ch_1", **MONEY}
+    taken = await desk.take(Subject.DISPUTE, APPROVED, **said)
+    steps = (await desk.read(taken.began or "")).steps
+    assert steps.keys() == {
+        "claw_back",
+        "suspend",
+        "lose",
+        "sent",
+    }
+    assert (await posted(scribe, wallet), await posted(scribe, suspense)) == (0, -40)
+    key, outcome = f"{refund.id}.refund.forward.1", DECLINED if refused else APPROVED
+    await desk.take(Subject.REFUND, outcome, key=key, reference="re_1", amount=40, currency="USD")
+    assert (await desk.read(refund.id)).is_ended
+    assert await posted(scribe, wallet) == (40 if refused else 0)
+    await desk.take(Subject.DISPUTE, DECLINED, **said)
+    assert await posted(scribe, wallet) == (70 if refused else 30)
+    assert await posted(scribe, suspense) == 0
 
 
 async def test_a_chain_of_a_callers_own_has_no_wallet(desk: Desk) -> None:

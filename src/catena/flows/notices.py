@@ -27,6 +27,7 @@ from catena.chains.states import StepState
 from catena.chains.step_types import Answer, Call, Catalogue, Direction, Outcome
 from catena.db.notices import Told, find_named
 from catena.db.read.chains import read_chain
+from catena.db.read.deposits import read_followers
 from catena.engine.stray import define_stray, stray_id
 from catena.errors import CatenaError
 from catena.flows import reactions
@@ -40,6 +41,7 @@ from catena.flows.reactions import (
     Moved,
     wallet_of,
 )
+from catena.flows.refund import REFUND
 from catena.gateways.contract import Notice, Subject
 from catena.gateways.steps import differs
 from catena.ids import CHAIN, derive_within
@@ -244,9 +246,10 @@ class Intake:
         wallet = wallet_of(chain)
         accounts = reactions.touched_by(moved, wallet, ledger.id)
         if notice.outcome is Outcome.APPROVED:
+            in_air = await self._count_in_air(ledger, chain, moved.currency)
 
             def take_back(_: Chain | None, accounts: Mapping[str, Account]) -> Definition:
-                return reactions.taken_back(moved, wallet, accounts, taking)
+                return reactions.taken_back(moved, wallet, accounts, taking, in_air)
 
             follow = Follow(taken, told.gateway, accounts, take_back)
             return TakeNotice(told, chain.id, follow=follow)
@@ -259,6 +262,14 @@ class Intake:
 
         won = derive_within(CHAIN, chain.id, f"{word}_won", told.gateway, moved.reference)
         return TakeNotice(told, taken, follow=Follow(won, told.gateway, accounts, win_back))
+
+    async def _count_in_air(self, ledger: Ledger, deposit: Chain, currency: str) -> int:
+        """What refunds of the deposit have taken that are not decided, in minor units."""
+        async with self.pool.acquire() as connection:
+            found = await read_followers(connection, ledger.number, [deposit.id], [REFUND], "")
+        running = (chain for chain in found.get(deposit.id, ()) if not chain.is_ended)
+        asked = (chain.steps["refund"].definition.inputs for chain in running)
+        return sum(inputs["amount"] for inputs in asked if inputs["currency"] == currency)
 
 
 def _find_stray(chain: Chain | None, key: Key) -> int | None:

@@ -2,7 +2,7 @@
 
 Each is a chain of ledger steps. What left is booked whole in the commit that takes the notice in;
 what came is booked there, and given to whom it belongs in the next. A wallet gives what it has;
-what it lacks is a loss. What is nobody's wallet's is in suspense.
+what it lacks is a loss, or in suspense while nobody knows. What is nobody's wallet's is there, too.
 """
 
 from __future__ import annotations
@@ -100,9 +100,17 @@ def came_back(moved: Moved, wallet: str | None, accounts: Mapping[str, Account])
 
 
 def taken_back(
-    moved: Moved, wallet: str | None, accounts: Mapping[str, Account], type: str = TAKEN_BACK
+    moved: Moved,
+    wallet: str | None,
+    accounts: Mapping[str, Account],
+    type: str = TAKEN_BACK,
+    in_air: int = 0,
 ) -> Definition:
-    """What had been charged is the payer's again: out of the wallet as far as it goes."""
+    """What had been charged is the payer's again: out of the wallet as far as it goes.
+
+    `in_air`: what refunds have taken out of it that are not decided yet (minor units). As much of
+    what it lacks is no loss so far: refused, they give it to the wallet again. A person will know.
+    """
     account = accounts.get(wallet or "")
     there = 0
     fits = account is not None and account.currency == moved.currency
@@ -118,8 +126,11 @@ def taken_back(
             "description": moved.text,
         }
         steps.append(Step("claw_back", "withdrawal", inputs))
-    if there < moved.amount:
-        lost = moved.amount - there
+    doubtful = min(moved.amount - there, in_air)
+    if doubtful:
+        steps.append(move(SUSPEND, _SUSPENSE, HOLDING, doubtful, moved.currency))
+    lost = moved.amount - there - doubtful
+    if lost:
         steps.append(move("lose", _LOSSES, HOLDING, lost, moved.currency))
     needs = tuple(Need(step.name) for step in steps)
     last = sent(
@@ -142,6 +153,12 @@ def won_back(
         amount = min(left, inputs["amount"])
         left -= amount
         steps.append(_give(moved, inputs["account_id"], amount, accounts))
+    doubtful = before.steps.get(SUSPEND)
+    if doubtful is not None and left:
+        amount = min(left, doubtful.definition.inputs["lines"][0]["amount"])
+        left -= amount
+        needs = (Need("received"),)
+        steps.append(move(SUSPEND, HOLDING, _SUSPENSE, amount, moved.currency, needs))
     if left:
         steps.append(move("regain", HOLDING, _LOSSES, left, moved.currency, (Need("received"),)))
     return _define(moved, type, *steps)
