@@ -16,6 +16,7 @@ from catena.chains.states import ChainState
 from catena.chains.step_types import Answer, Direction, Outcome
 from catena.db.installation import Ledger
 from catena.db.notices import Told
+from catena.db.suspense import list_suspended
 from catena.db.tasks import stop_task
 from catena.flows.deposit import (
     CAPTURE,
@@ -337,6 +338,9 @@ async def test_a_chargeback_while_a_refund_is_in_the_air(desk: Desk, *, refused:
         "sent",
     }
     assert (await posted(scribe, wallet), await posted(scribe, suspense)) == (0, -40)
+    async with scribe.pool.acquire() as connection:
+        (listed,) = await list_suspended(connection, scribe.number, after=0, limit=2)
+    assert (listed.amount, listed.chain, listed.reference) == (-40, taken.began, "dp_1")
     key, outcome = f"{refund.id}.refund.forward.1", DECLINED if refused else APPROVED
     await desk.take(Subject.REFUND, outcome, key=key, reference="re_1", amount=40, currency="USD")
     assert (await desk.read(refund.id)).is_ended
