@@ -38,7 +38,7 @@ _ACCOUNTS: Final = (
 )
 _AT_ONCE: Final = 4
 _BLOCKED: Final = 0.05
-"""Share of deposits into a wallet that takes none: they are charged, and given back."""
+"""Share of deposits to a wallet that is blocked before they are there: charged, and given back."""
 
 _PASS_SECONDS: Final = 25
 """Between two waves: whatever is pending is decided, and a dispute opens."""
@@ -57,11 +57,9 @@ def trade(shop: Shop, seed: int, days: int, orders: int) -> None:
     """So many orders on each of so many days, and wait until all of them have ended."""
     dice = Random(seed)
     wallets = [shop.funded(50_000) for _ in range(5)]
-    blocked = shop.service.open_account()
-    assert shop.service.patch(f"/v1/accounts/{blocked}", {"status": "blocked"}).status_code == 200
     done: list[View] = []
     for _ in range(days):
-        asked = [_draw(shop, dice, wallets, blocked, done) for _ in range(orders)]
+        asked = [_draw(shop, dice, wallets, done) for _ in range(orders)]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             begun = [thing for thing in pool.map(lambda ask: ask(), asked) if thing is not None]
             list(pool.map(lambda thing: shop.until_step(thing, _first(thing), *_TOLD), begun))
@@ -80,7 +78,7 @@ def _first(thing: View) -> str:
 
 
 def _draw(
-    shop: Shop, dice: Random, wallets: list[str], blocked: str, done: list[View]
+    shop: Shop, dice: Random, wallets: list[str], done: list[View]
 ) -> Callable[[], View | None]:
     """The next order, to be given; None comes of a refund that is refused."""
     amount = dice.choice([1000, 1999, dice.randrange(100, 20_000)])
@@ -92,8 +90,16 @@ def _draw(
     if kind == "out":
         means = to_bank(dice.choice(_ACCOUNTS))
         return partial(shop.pay_out, dice.choice(wallets), amount, means)
-    wallet = blocked if dice.random() < _BLOCKED else dice.choice(wallets)
-    return partial(shop.pay_in, wallet, amount, card(dice.choice(_TOKENS)))
+    if dice.random() < _BLOCKED:
+        return partial(_pay_in_vain, shop, amount)
+    return partial(shop.pay_in, dice.choice(wallets), amount, card(dice.choice(_TOKENS)))
+
+
+def _pay_in_vain(shop: Shop, amount: int) -> View:
+    wallet = shop.service.open_account()
+    deposit = shop.pay_in(wallet, amount, card("tok_pending_approved"))
+    assert shop.service.patch(f"/v1/accounts/{wallet}", {"status": "blocked"}).status_code == 200
+    return deposit
 
 
 def _refund(shop: Shop, deposit: View, amount: int) -> View | None:
