@@ -315,6 +315,26 @@ async def test_a_refund_that_fails_after_all_is_the_wallets(desk: Desk) -> None:
     assert (await desk.read(taken.began or "")).steps.keys() == {"received", "give"}
 
 
+async def test_a_chargeback_is_won_for_a_wallet_that_is_closed(desk: Desk) -> None:
+    """What it had given, and what a refund in the air had taken, stand in suspense as one."""
+    scribe, wallet = desk.scribe, await desk.scribe.open()
+    suspense = system_account_id(scribe.ledger.id, SystemRole.SUSPENSE, "USD")
+    deposit = await desk.deposit(wallet)
+    entry = str(deposit.steps["credit"].entry)
+    terms = RefundTerms(GATEWAY, deposit.id, wallet, entry, "ch_1", 40, "USD")
+    refund = await desk.make(define_refund(terms))
+    await scribe.run(refund.id, partial(begin, step="refund"))
+    said = {"reference": "dp_1", "about": "ch_1", **MONEY}
+    await desk.take(Subject.DISPUTE, APPROVED, **said)
+    key = f"{refund.id}.refund.forward.1"
+    await desk.take(Subject.REFUND, APPROVED, key=key, reference="re_1", amount=40, currency="USD")
+    await scribe.change(wallet, status=AccountStatus.CLOSED)
+    won = await desk.take(Subject.DISPUTE, DECLINED, **said)
+    steps = (await desk.read(won.began or "")).steps
+    assert steps.keys() == {"received", "suspend"}
+    assert await posted(scribe, suspense) == 60
+
+
 @pytest.mark.parametrize("refused", [True, False])
 async def test_a_chargeback_while_a_refund_is_in_the_air(desk: Desk, *, refused: bool) -> None:
     """What the refund has taken is no loss before it is decided: it is in suspense, and a person

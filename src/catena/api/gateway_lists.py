@@ -103,6 +103,9 @@ class WithdrawalQuery(_FlowQuery):
     state: tuple[WithdrawalState, ...] = ()
 
 
+View = GatewayDepositView | GatewayWithdrawalView | RefundView
+
+
 class _Kind(NamedTuple):
     """What tells deposits, withdrawals and refunds apart. `chains`: their type."""
 
@@ -110,7 +113,7 @@ class _Kind(NamedTuple):
     path: str
     what: str
     view: type[Any]
-    show: Callable[[Chain, str], Any]
+    show: Callable[[Chain, str], View]
     example: object
 
 
@@ -182,7 +185,7 @@ async def read_sums(request: Request, context: Context, chains: Sequence[Chain])
 
 async def _show(
     request: Request, context: Context, prefix: str, chains: Sequence[Chain]
-) -> list[Any]:
+) -> list[View]:
     """Each as the API shows it."""
     ledger = context.ledger.id
     if prefix != DEPOSIT:
@@ -191,7 +194,7 @@ async def _show(
     return [view_deposit(*one) for one in zip(chains, repeat(ledger), sums, strict=False)]
 
 
-async def show_one(request: Request, context: Context, prefix: str, chain: Chain) -> Any:  # noqa: ANN401  # one of three
+async def show_one(request: Request, context: Context, prefix: str, chain: Chain) -> View:
     """A deposit, withdrawal or refund as it stands now."""
     (view,) = await _show(request, context, prefix, [chain])
     return view

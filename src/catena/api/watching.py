@@ -11,6 +11,7 @@ import contextlib
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -191,7 +192,7 @@ async def run_and_wait(
     """
     reply = await run_write(request, write)
     seconds = _read_wait(request)
-    if reply.status != 202 or not seconds:  # noqa: PLR2004  # Accepted
+    if reply.status != HTTPStatus.ACCEPTED or not seconds:
         place = dict(reply.headers).get(b"location", b"")
         if reply.status != made or found_at is None or not place.startswith(found_at):
             return reply

@@ -67,7 +67,7 @@ SELECT {_AMOUNT.format("l")} AS amount FROM entries a
    AND l.account_id = s.account_id
    AND NOT EXISTS (SELECT FROM corrections
                     WHERE ledger_id = $1 AND position = a.position AND reversal IS NOT NULL
-                   OFFSET 0)"""  # noqa: S608  # a prefix
+                   OFFSET 0)"""  # noqa: S608  # only constants of ours go into the text
 
 # What a notice says of the chain that it began: it was about that, or about the chain's reference.
 _TOLD: Final = """
@@ -113,7 +113,7 @@ SELECT e.entry_id, s.position, e.chain_id, CASE WHEN e.chain_id IS NULL THEN i.i
  WHERE s.ledger_id = $1 AND e.corrects IS NULL
    AND CASE WHEN e.chain_id IS NULL
             THEN i.item_id IS NOT NULL AND e.metadata ->> 'settling' = 'park'
-            ELSE e.step = 'suspend' AND starts_with(c.type, 'gateway.') END"""  # noqa: S608  # columns
+            ELSE e.step = 'suspend' AND starts_with(c.type, 'gateway.') END"""  # noqa: S608  # likewise
 
 _FIND: Final = f"""{_FOUND}
    AND s.position = $2 AND EXISTS (SELECT FROM accounts p
@@ -126,7 +126,7 @@ SELECT f.* FROM accounts p
        SELECT * FROM ({_FOUND} AND s.account_id = p.account_id AND s.position > $2) f
         WHERE f.amount <> 0 ORDER BY f.position LIMIT $3) f
  WHERE p.ledger_id = $1 AND p.role = 'suspense'
- ORDER BY f.position LIMIT $3"""  # noqa: S608  # as above
+ ORDER BY f.position LIMIT $3"""  # noqa: S608  # likewise
 
 
 async def find_suspended(connection: Connection, ledger: int, id: str) -> Suspended | None:

@@ -143,25 +143,27 @@ def won_back(
     moved: Moved, before: Chain, accounts: Mapping[str, Account], type: str = WON_BACK
 ) -> Definition:
     """It is ours after all: who had paid for it (`before`: what `taken_back` gave) has the money
-    again, the wallet first.
+    again, the wallet first, then suspense.
     """
-    steps = [_received(moved)]
-    left = moved.amount
-    clawed = before.steps.get("claw_back")
+    steps = {"received": _received(moved)}
+    left, needs = moved.amount, (Need("received"),)
+    clawed, doubtful = before.steps.get("claw_back"), before.steps.get(SUSPEND)
+    suspended = 0
     if clawed is not None:
         inputs = clawed.definition.inputs
         amount = min(left, inputs["amount"])
         left -= amount
-        steps.append(_give(moved, inputs["account_id"], amount, accounts))
-    doubtful = before.steps.get(SUSPEND)
+        give = _give(moved, inputs["account_id"], amount, accounts)
+        suspended = amount if give.name == SUSPEND else 0
+        steps[give.name] = give
     if doubtful is not None and left:
         amount = min(left, doubtful.definition.inputs["lines"][0]["amount"])
         left -= amount
-        needs = (Need("received"),)
-        steps.append(move(SUSPEND, HOLDING, _SUSPENSE, amount, moved.currency, needs))
+        whole = suspended + amount  # with what a wallet cannot take, in one step of this name
+        steps[SUSPEND] = move(SUSPEND, HOLDING, _SUSPENSE, whole, moved.currency, needs)
     if left:
-        steps.append(move("regain", HOLDING, _LOSSES, left, moved.currency, (Need("received"),)))
-    return _define(moved, type, *steps)
+        steps["regain"] = move("regain", HOLDING, _LOSSES, left, moved.currency, needs)
+    return _define(moved, type, *steps.values())
 
 
 def came_in(moved: Moved, wallet: str | None, accounts: Mapping[str, Account]) -> Definition:

@@ -121,7 +121,9 @@ class Book:
 
     def find_reference(self, draft: Draft) -> ReferenceRow | Decided | Refusal | None:
         """What bears the draft's reference already, if it is the same; None: nothing does."""
-        found = self.references.get((draft.type, draft.reference or ""))
+        if draft.reference is None:
+            return None
+        found = self.references.get((draft.type, draft.reference))
         if found is None:
             return None
         if isinstance(found, ClaimRow | Claimed) or found.content != draft.content:
